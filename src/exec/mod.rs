@@ -7,7 +7,9 @@ pub mod sim;
 pub mod ssh;
 
 mod cmd;
+mod settings;
 mod transport;
 
 pub use cmd::{Cmd, Word};
+pub use settings::{CommandSettings, SshSettings};
 pub use transport::{Output, Transport, TransportError, TransportErrorKind};
