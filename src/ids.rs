@@ -111,13 +111,7 @@ mod tests {
 
     #[test]
     fn only_32_lower_case_hex_digits_are_an_id() {
-        for text in [
-            "",
-            "ab",
-            "00FF1234567890abcdef1234567890ab",
-            "zz",
-            "00ff1234567890abcdef1234567890ab0",
-        ] {
+        for text in ["", "ab", "00FF1234567890abcdef1234567890ab", "zz", "00ff1234567890abcdef1234567890ab0"] {
             assert_eq!(text.parse::<BrickId>(), Err(NotAnId), "{text}");
         }
     }

@@ -8,13 +8,8 @@
 //! handlers never talk to a node. `tests/dependency_rule.rs` reads the sources and keeps it so.
 //! `docs/ARCHITECTURE.md` has the map.
 
-pub mod api;
-pub mod background;
-pub mod config;
 pub mod exec;
-pub mod http;
 pub mod ids;
-pub mod ops;
 pub mod placement;
 pub mod store;
 pub mod topology;

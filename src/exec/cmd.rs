@@ -56,8 +56,7 @@ impl Cmd {
     /// Several more words, quoted only if they have to be.
     #[must_use]
     pub fn args<I: IntoIterator<Item: Into<String>>>(mut self, words: I) -> Self {
-        self.words
-            .extend(words.into_iter().map(|word| Word::Plain(word.into())));
+        self.words.extend(words.into_iter().map(|word| Word::Plain(word.into())));
         self
     }
 
@@ -137,8 +136,8 @@ impl fmt::Display for Cmd {
     }
 }
 
-/// `text` as one shell word in single quotes; used for the `bash -c` wrapping too.
-pub fn single_quote(text: &str, line: &mut String) {
+/// Appends `text` as one shell word in single quotes.
+pub(crate) fn single_quote(text: &str, line: &mut String) {
     line.push('\'');
     for c in text.chars() {
         if c == '\'' {
@@ -162,8 +161,5 @@ fn double_quote(text: &str, line: &mut String) {
 }
 
 fn is_bare(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&b))
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&b))
 }

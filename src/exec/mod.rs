@@ -1,11 +1,6 @@
 //! Commands on storage nodes. `Cmd` is what is run, `Transport` is how it gets there, `Nodes` are the typed calls that
 //! the operations use. Nothing in here undoes anything: that is the business of `ops`.
 
-pub mod inject;
-pub mod nodes;
-pub mod sim;
-pub mod ssh;
-
 mod cmd;
 mod settings;
 mod transport;

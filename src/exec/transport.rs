@@ -47,10 +47,7 @@ pub struct TransportError {
 impl TransportError {
     /// Nothing ran on the node, so another node may be asked instead.
     pub const fn nothing_ran(&self) -> bool {
-        matches!(
-            self.kind,
-            TransportErrorKind::Connect | TransportErrorKind::HostKey | TransportErrorKind::Auth
-        )
+        matches!(self.kind, TransportErrorKind::Connect | TransportErrorKind::HostKey | TransportErrorKind::Auth)
     }
 }
 
@@ -61,4 +58,8 @@ pub trait Transport: Send + Sync + 'static {
     /// exits with a status other than 0. The outputs are those of the commands that ran. A command that may have run is
     /// never sent again.
     async fn run(&self, host: &str, commands: &[Cmd]) -> Result<Vec<Output>, TransportError>;
+
+    /// Tells that the node with this manage host name is known to gluster by that storage host name. Only simulated
+    /// nodes have no other way to know.
+    fn introduce(&self, _manage: &str, _storage: &str) {}
 }

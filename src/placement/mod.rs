@@ -78,7 +78,7 @@ pub struct Request<'a> {
     /// Devices to leave out, such as one that just failed.
     pub avoid: &'a [DeviceId],
     /// Everything random is drawn from this.
-    pub seed: u64,
+    pub seed: [u8; 32],
 }
 
 /// One brick of a plan.

@@ -5,9 +5,7 @@ mod options;
 mod state;
 mod tags;
 
-pub use names::{
-    brick_device_node, brick_lv, brick_mount, brick_path, mounts_of_device, thin_pool, volume_group,
-};
+pub use names::{brick_device_node, brick_lv, brick_mount, brick_path, mounts_of_device, thin_pool, volume_group};
 pub use options::VolumeOptions;
 pub use state::{EntryState, NotAState};
 pub use tags::{Tags, merged_tags};

@@ -15,37 +15,26 @@ impl VolumeOptions {
 
     /// `user.heketi.arbiter`: one brick of each set holds metadata only. The value is a Go boolean.
     pub fn arbiter(&self) -> bool {
-        matches!(
-            self.get("user.heketi.arbiter"),
-            Some("1" | "t" | "T" | "TRUE" | "true" | "True")
-        )
+        matches!(self.get("user.heketi.arbiter"), Some("1" | "t" | "T" | "TRUE" | "true" | "True"))
     }
 
     /// `user.heketi.average-file-size` in KiB; `None` if absent, zero or not a number.
     pub fn average_file_size_kib(&self) -> Option<u64> {
-        self.get("user.heketi.average-file-size")?
-            .parse()
-            .ok()
-            .filter(|size| *size > 0)
+        self.get("user.heketi.average-file-size")?.parse().ok().filter(|size| *size > 0)
     }
 
     /// `user.heketi.zone-checking`, if it says anything.
     pub fn zone_checking(&self) -> Option<&str> {
-        self.get("user.heketi.zone-checking")
-            .filter(|value| !value.is_empty())
+        self.get("user.heketi.zone-checking").filter(|value| !value.is_empty())
     }
 
     /// `user.heketi.device-tag-match`, if it says anything.
     pub fn device_tag_match(&self) -> Option<&str> {
-        self.get("user.heketi.device-tag-match")
-            .filter(|value| !value.is_empty())
+        self.get("user.heketi.device-tag-match").filter(|value| !value.is_empty())
     }
 
     /// The options that are sent to gluster, as (key, value); empty strings are left out.
     pub fn for_gluster(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .filter(|option| !option.is_empty())
-            .map(|option| option.split_once(' ').unwrap_or((option, "")))
+        self.0.iter().filter(|option| !option.is_empty()).map(|option| option.split_once(' ').unwrap_or((option, "")))
     }
 }

@@ -1,0 +1,57 @@
+//! What can go wrong with the database.
+
+use std::path::PathBuf;
+
+/// Why the database could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file is an old heketi database.
+    #[error(
+        "{0} is a bolt database of the Go heketi; this server keeps its data in SQLite and leaves the old file as it is. \
+         Give it a new path in \"db\""
+    )]
+    BoltFile(PathBuf),
+    /// The file is something else.
+    #[error("{0} is not a heketi-rs database, and is left as it is: {1}")]
+    Foreign(PathBuf, &'static str),
+    /// The file was made by a newer version.
+    #[error(
+        "{0} was written by a newer heketi-rs (schema {1}, this one knows {2}); install that version or restore a backup"
+    )]
+    Newer(PathBuf, i64, i64),
+    /// The folder of a new file is missing.
+    #[error("cannot create {0}: its folder does not exist; is the file system with the database mounted?")]
+    NoFolder(PathBuf),
+    /// The file cannot be opened.
+    #[error("cannot open the database {0}: {1}")]
+    Open(PathBuf, String),
+    /// Another process uses the file.
+    #[error("the database {0} is in use by another process")]
+    InUse(PathBuf),
+    /// SQLite refused a statement.
+    #[error("database error: {0}")]
+    Sql(#[from] rusqlite::Error),
+    /// The schema could not be brought up to date.
+    #[error("cannot bring the database up to date: {0}")]
+    Migrate(#[from] rusqlite_migration::Error),
+    /// A stored value makes no sense.
+    #[error("damaged record in table {table}: {what}")]
+    Damaged {
+        /// The table it is in.
+        table: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A change panicked; it was undone.
+    #[error("internal error: a change to the database panicked and was undone")]
+    Panicked,
+    /// The writer has stopped.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl StoreError {
+    pub(super) fn damaged(table: &'static str, what: impl std::fmt::Display) -> Self {
+        Self::Damaged { table, what: what.to_string() }
+    }
+}

@@ -1,0 +1,125 @@
+//! The only thread that changes the database. Changes that wait together share one commit, and so one fsync.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{StoreError, Tx};
+
+/// How many changes share a commit at the most, so that none waits long for the others.
+const GROUP: usize = 64;
+
+/// Tells the waiting caller, once it is known whether the commit succeeded.
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// Runs one change inside the open transaction; says whether to keep it.
+type Change = Box<dyn FnOnce(&Connection) -> (bool, Answer) + Send>;
+
+pub(super) struct Writer {
+    changes: Option<Sender<Change>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+        let (changes, queue) = channel();
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || run(&connection, &queue))
+            .map_err(|_| StoreError::Closed)?;
+        Ok(Self { changes: Some(changes), thread: Some(thread) })
+    }
+
+    pub(super) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (tell, told) = oneshot::channel();
+        let boxed: Change = Box::new(move |connection| {
+            let result = catch_unwind(AssertUnwindSafe(|| change(&Tx { connection })))
+                .unwrap_or_else(|_| Err(StoreError::Panicked.into()));
+            let keep = result.is_ok();
+            let answer: Answer = Box::new(move |committed| {
+                // Nobody waits any more when the caller's task was dropped; the change stands all the same.
+                let _ = tell.send(match committed {
+                    Ok(()) => result,
+                    Err(error) => Err(error.into()),
+                });
+            });
+            (keep, answer)
+        });
+        let changes = self.changes.as_ref().ok_or(StoreError::Closed)?;
+        changes.send(boxed).map_err(|_| StoreError::Closed)?;
+        told.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.changes.take());
+        if let Some(thread) = self.thread.take() {
+            // The thread ends once the queue is empty; it cannot have panicked, since changes are caught.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(connection: &Connection, queue: &Receiver<Change>) {
+    while let Ok(first) = queue.recv() {
+        let mut waiting = Vec::new();
+        let mut failed = connection.execute_batch("BEGIN IMMEDIATE").err();
+        let mut next = Some(first);
+        while let Some(change) = next.take() {
+            if failed.is_none() {
+                match run_one(connection, change) {
+                    Ok(answer) => waiting.push(answer),
+                    Err((error, answer)) => {
+                        waiting.extend(answer);
+                        failed = Some(error);
+                    }
+                }
+            } else {
+                // Not run: dropping it tells its caller that the database is closed to it.
+                drop(change);
+            }
+            if waiting.len() < GROUP && failed.is_none() {
+                next = queue.try_recv().ok();
+            }
+        }
+        let committed = match failed {
+            None => connection.execute_batch("COMMIT"),
+            Some(error) => Err(error),
+        };
+        match committed {
+            Ok(()) => waiting.into_iter().for_each(|answer| answer(Ok(()))),
+            Err(error) => {
+                // A transaction may already be gone (disk full rolls back by itself).
+                let _ = connection.execute_batch("ROLLBACK");
+                tracing::error!(%error, "the database refused a commit; nothing of it is kept");
+                let text = error.to_string();
+                for answer in waiting {
+                    answer(Err(StoreError::Damaged { table: "(commit)", what: text.clone() }));
+                }
+            }
+        }
+    }
+}
+
+type NotRun = (rusqlite::Error, Option<Answer>);
+
+fn run_one(connection: &Connection, change: Change) -> Result<Answer, NotRun> {
+    let early = |error| (error, None);
+    connection.prepare_cached("SAVEPOINT change").and_then(|mut s| s.execute([])).map_err(early)?;
+    let (keep, answer) = change(connection);
+    let end = if keep { "RELEASE change" } else { "ROLLBACK TO change" };
+    let ended = connection.prepare_cached(end).and_then(|mut s| s.execute([])).and_then(|_| {
+        if keep { Ok(0) } else { connection.prepare_cached("RELEASE change").and_then(|mut s| s.execute([])) }
+    });
+    match ended {
+        Ok(_) => Ok(answer),
+        Err(error) => Err((error, Some(answer))),
+    }
+}
