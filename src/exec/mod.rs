@@ -2,9 +2,11 @@
 //! the operations use. Nothing in here undoes anything: that is the business of `ops`.
 
 mod cmd;
+pub mod nodes;
 mod settings;
 mod transport;
 
 pub use cmd::{Cmd, Word};
+pub use nodes::{NodeError, Nodes};
 pub use settings::{CommandSettings, SshSettings};
 pub use transport::{Output, Transport, TransportError, TransportErrorKind};
