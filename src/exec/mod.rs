@@ -3,6 +3,7 @@
 
 mod cmd;
 mod settings;
+pub mod ssh;
 mod transport;
 
 pub use cmd::{Cmd, Word};
