@@ -2,24 +2,24 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use russh::client::{self, DisconnectReason, Handle, Msg};
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{Channel, ChannelMsg, ChannelOpenFailure, Disconnect, Preferred, Sig};
+use russh::{Channel, ChannelMsg, ChannelOpenFailure, Preferred, Sig};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::host_keys::{Accepted, HostKeys, describe};
 use super::{Failure, Shared, one_line};
 use crate::exec::{Output, TransportErrorKind};
 
 /// Most bytes that a command may write to each of its two outputs.
-pub(super) const OUTPUT_LIMIT: usize = 16 * 1024 * 1024;
+const OUTPUT_LIMIT: usize = 16 * 1024 * 1024;
+/// Pause before a node that refused a channel is asked again; it doubles up to the second.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// What came of a request to run a command.
 pub(super) enum Outcome {
@@ -31,35 +31,22 @@ pub(super) enum Outcome {
     Failed(Failure),
 }
 
-/// What happens to the session, as told by the library.
-#[derive(Default)]
-struct Link {
-    /// Why it ended.
-    reason: OnceLock<String>,
-    /// Cancelled when it has ended.
-    gone: CancellationToken,
-}
-
-/// A logged-in connection.
+/// A logged-in connection. The session ends when this and all channels are dropped.
 pub(super) struct Connection {
     handle: Handle<Watcher>,
-    link: Arc<Link>,
-    /// `host:port` or the address that answered.
-    address: String,
+    /// Why the session ended.
+    end: Arc<OnceLock<String>>,
     /// Not to be given to further commands.
     retired: AtomicBool,
-    /// Commands on it now.
-    active: AtomicUsize,
-    /// Told each time that a channel is free again.
-    freed: Notify,
+    /// Shared by the channels in use.
+    used: Arc<()>,
 }
 
 /// Judges the host key, and notes the end of the session.
 struct Watcher {
     shared: Arc<Shared>,
     host: String,
-    link: Arc<Link>,
-    _gone: DropGuard,
+    end: Arc<OnceLock<String>>,
 }
 
 #[derive(Debug)]
@@ -78,27 +65,16 @@ impl client::Handler for Watcher {
     type Error = SessionError;
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
-        let key = match shown {
-            PublicKeyOrCertificate::PublicKey { key, .. } => key.clone(),
-            PublicKeyOrCertificate::Certificate(_) => {
-                return Err(SessionError::HostKey(
-                    "the node shows a host certificate, a plain host key is needed".to_owned(),
-                ));
-            }
+        let PublicKeyOrCertificate::PublicKey { key, .. } = shown else {
+            let text = "the node shows a host certificate, a plain host key is needed";
+            return Err(SessionError::HostKey(text.to_owned()));
         };
-        let shared = Arc::clone(&self.shared);
-        let host = self.host.clone();
-        let port = shared.settings.port;
-        let verdict = tokio::task::spawn_blocking(move || {
-            let accepted = shared.host_keys.check(&host, port, &key)?;
-            if accepted != Accepted::Known {
-                tracing::info!("{host}: host key {} seen for the first time, trusted from now on", describe(&key));
-            }
-            Ok(())
-        })
-        .await
-        .map_err(|error| SessionError::HostKey(error.to_string()))?;
-        verdict.map_err(SessionError::HostKey).map(|()| true)
+        let (shared, host, key) = (Arc::clone(&self.shared), self.host.clone(), key.clone());
+        tokio::task::spawn_blocking(move || shared.host_keys.check(&host, shared.settings.port, &key))
+            .await
+            .unwrap_or_else(|error| Err(error.to_string()))
+            .map_err(SessionError::HostKey)?;
+        Ok(true)
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
@@ -111,7 +87,7 @@ impl client::Handler for Watcher {
             DisconnectReason::Error(SessionError::HostKey(cause)) => cause,
         };
         // Only the first reason is the true one.
-        let _ = self.link.reason.set(text);
+        let _ = self.end.set(text);
         Ok(())
     }
 }
@@ -140,81 +116,42 @@ fn io_cause(error: &io::Error) -> String {
 impl Connection {
     /// Connects, checks the host key and logs in.
     pub(super) async fn open(shared: &Arc<Shared>, host: &str) -> Result<Self, Failure> {
-        let port = shared.settings.port;
-        let mut address = format!("{host}:{port}");
         let limit = shared.timing.connect;
-        match timeout(limit, Self::establish(shared, host, &mut address)).await {
-            Ok(result) => result,
-            Err(_) => Err(Failure::connect(format!("no answer within {} s", seconds(limit)), &address)),
-        }
+        timeout(limit, Self::establish(shared, host)).await.unwrap_or_else(|_| Err(no_answer(limit)))
     }
 
-    async fn establish(shared: &Arc<Shared>, host: &str, address: &mut String) -> Result<Self, Failure> {
+    async fn establish(shared: &Arc<Shared>, host: &str) -> Result<Self, Failure> {
         // Such a name cannot resolve, and must not reach a file of host keys.
         if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:%".contains(&b)) {
-            return Err(Failure::connect("not a host name".to_owned(), address));
+            return Err(Failure::connect("not a host name"));
         }
-        let stream = dial(shared, host, address).await?;
-
-        let link = Arc::new(Link::default());
-        let watcher = Watcher {
-            shared: Arc::clone(shared),
-            host: host.to_owned(),
-            link: Arc::clone(&link),
-            _gone: link.gone.clone().drop_guard(),
-        };
-        let config = {
-            let shared = Arc::clone(shared);
-            let host = host.to_owned();
-            tokio::task::spawn_blocking(move || config(&shared, &host))
-                .await
-                .map_err(|error| Failure::connect(error.to_string(), address))?
-        };
-        let mut handle =
-            client::connect_stream(Arc::new(config), stream, watcher).await.map_err(|error| match error {
-                SessionError::HostKey(cause) => {
-                    Failure { kind: TransportErrorKind::HostKey, text: cause, address: address.clone() }
-                }
-                SessionError::Ssh(error) => {
-                    Failure::connect(format!("SSH handshake failed: {}", lost_cause(&error)), address)
-                }
-            })?;
-        log_in(shared, &mut handle, address).await?;
-        Ok(Self {
-            handle,
-            link,
-            address: address.clone(),
-            retired: AtomicBool::new(false),
-            active: AtomicUsize::new(0),
-            freed: Notify::new(),
-        })
+        let stream = dial(shared, host).await?;
+        let end = Arc::new(OnceLock::new());
+        let watcher = Watcher { shared: Arc::clone(shared), host: host.to_owned(), end: Arc::clone(&end) };
+        let (known, name) = (Arc::clone(shared), host.to_owned());
+        let config = tokio::task::spawn_blocking(move || config(&known, &name))
+            .await
+            .map_err(|error| Failure::connect(error.to_string()))?;
+        let connected = client::connect_stream(Arc::new(config), stream, watcher).await;
+        let mut handle = connected.map_err(|error| match error {
+            SessionError::HostKey(cause) => Failure::new(TransportErrorKind::HostKey, cause),
+            SessionError::Ssh(error) => Failure::connect(format!("SSH handshake failed: {}", lost_cause(&error))),
+        })?;
+        log_in(shared, &mut handle).await?;
+        tracing::info!("{host}: connected");
+        Ok(Self { handle, end, retired: AtomicBool::new(false), used: Arc::default() })
     }
 
     /// Whether further commands may be sent on it.
     pub(super) fn is_usable(&self) -> bool {
-        !self.retired.load(Ordering::Relaxed) && !self.handle.is_closed() && !self.link.gone.is_cancelled()
-    }
-
-    /// The address that answered.
-    pub(super) fn address(&self) -> &str {
-        &self.address
-    }
-
-    /// Ends it; what runs on it is given up. Waits a moment for the farewell to be sent.
-    pub(super) async fn close(&self) {
-        self.retired.store(true, Ordering::Relaxed);
-        let farewell = async {
-            let _ = self.handle.disconnect(Disconnect::ByApplication, "", "en").await;
-            self.link.gone.cancelled().await;
-        };
-        let _ = timeout(Duration::from_secs(1), farewell).await;
+        !self.retired.load(Ordering::Relaxed) && !self.handle.is_closed()
     }
 
     /// Runs one command in a channel of its own.
     ///
     /// `permit` is held until the node has let go of the channel, which can be later than this returns.
     pub(super) async fn run(
-        self: Arc<Self>,
+        &self,
         shared: &Shared,
         line: &str,
         limit: Duration,
@@ -224,105 +161,78 @@ impl Connection {
             Ok(channel) => channel,
             Err(outcome) => return outcome,
         };
-        let using = Using::new(&self, permit);
         if channel.exec(true, line).await.is_err() {
             // The session was gone before it took the request.
-            return Outcome::NotSent(self.lost_idle());
+            return self.lost_idle();
         }
-        Running { channel, output: Vec::new(), errors: Vec::new(), status: None, ended: false, using }
-            .follow(&self, shared, limit)
-            .await
+        let share = Share { _permit: permit, _used: Arc::clone(&self.used) };
+        let (stdout, stderr) = (Vec::new(), Vec::new());
+        Running { channel, stdout, stderr, status: None, ended: false, share }.follow(self, shared, limit).await
     }
 
     async fn open_channel(&self, shared: &Shared, limit: Duration) -> Result<Channel<Msg>, Outcome> {
-        let timing = &shared.timing;
+        let patience = shared.timing.patience;
         let deadline = Instant::now() + limit;
-        let mut alone_since: Option<Instant> = None;
-        let mut pause = Duration::from_millis(20);
+        let mut last_busy = Instant::now();
+        let (mut pause, longest) = PAUSES;
         loop {
-            let freed = self.freed.notified();
-            let cause = match timeout(timing.connect, self.handle.channel_open_session()).await {
+            let cause = match timeout(shared.timing.connect, self.handle.channel_open_session()).await {
                 Ok(Ok(channel)) => return Ok(channel),
                 Ok(Err(russh::Error::ChannelOpenFailure(cause))) => cause,
-                Ok(Err(_)) => return Err(Outcome::NotSent(self.lost_idle())),
+                Ok(Err(_)) => return Err(self.lost_idle()),
                 Err(_) => {
                     // Commands that run on it may yet end well; no further one goes there.
                     self.retired.store(true, Ordering::Relaxed);
-                    return Err(Outcome::NotSent(Failure::connect(
-                        format!("no answer within {} s", seconds(timing.connect)),
-                        &self.address,
-                    )));
+                    return Err(Outcome::NotSent(no_answer(shared.timing.connect)));
                 }
             };
-
             // The node allows fewer sessions than we use. While some of ours run, one will end.
             let now = Instant::now();
-            let busy = self.active.load(Ordering::Relaxed) > 0;
-            alone_since = if busy { None } else { alone_since.or(Some(now)) };
-            let hopeless = alone_since.is_some_and(|since| now >= since + timing.refused);
-            if hopeless || now >= deadline || cause == ChannelOpenFailure::UnknownChannelType {
-                return Err(Outcome::Failed(Failure::connect(
-                    format!(
-                        "the node refuses to open a session ({}), see MaxSessions in its sshd_config",
-                        cause.description().to_ascii_lowercase()
-                    ),
-                    &self.address,
-                )));
+            if Arc::strong_count(&self.used) > 1 {
+                last_busy = now;
             }
-            let _ = timeout(pause, freed).await;
-            pause = (pause * 2).min(Duration::from_millis(500));
+            if now >= deadline.min(last_busy + patience) || cause == ChannelOpenFailure::UnknownChannelType {
+                return Err(Outcome::Failed(Failure::connect(format!(
+                    "the node refuses to open a session ({}), see MaxSessions in its sshd_config",
+                    cause.description().to_ascii_lowercase()
+                ))));
+            }
+            sleep(pause).await;
+            pause = longest.min(pause * 2);
         }
     }
 
     /// The connection was lost while nothing of this command had been sent.
-    fn lost_idle(&self) -> Failure {
-        Failure::connect(format!("connection lost{}", self.reason()), &self.address)
+    fn lost_idle(&self) -> Outcome {
+        Outcome::NotSent(Failure::connect(format!("connection lost{}", self.reason())))
     }
 
     fn reason(&self) -> String {
-        match self.link.reason.get() {
-            Some(reason) => format!(" ({reason})"),
-            None => String::new(),
-        }
+        self.end.get().map(|reason| format!(" ({reason})")).unwrap_or_default()
     }
 }
 
-/// A command's share of a connection: counted from its start until the node has let go of its channel.
-struct Using {
-    connection: Arc<Connection>,
+/// A command's share of a connection, until the node has let go of its channel.
+struct Share {
     _permit: OwnedSemaphorePermit,
-}
-
-impl Using {
-    fn new(connection: &Arc<Connection>, permit: OwnedSemaphorePermit) -> Self {
-        connection.active.fetch_add(1, Ordering::Relaxed);
-        Self { connection: Arc::clone(connection), _permit: permit }
-    }
-}
-
-impl Drop for Using {
-    fn drop(&mut self) {
-        self.connection.active.fetch_sub(1, Ordering::Relaxed);
-        self.connection.freed.notify_one();
-    }
+    _used: Arc<()>,
 }
 
 /// A command under way.
 struct Running {
     channel: Channel<Msg>,
-    output: Vec<u8>,
-    errors: Vec<u8>,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
     status: Option<u32>,
     /// No more output will come.
     ended: bool,
-    using: Using,
+    share: Share,
 }
 
 impl Running {
     async fn follow(mut self, connection: &Connection, shared: &Shared, limit: Duration) -> Outcome {
         let deadline = Instant::now() + limit;
-        let address = connection.address();
-        let failed = |kind, text: String| Outcome::Failed(Failure { kind, text, address: address.to_owned() });
+        let failed = |kind, text: String| Outcome::Failed(Failure::new(kind, text));
         let mut quiet_since = Instant::now();
         loop {
             // Output may follow the exit status, but a daemon that the command left behind may hold it open for ever.
@@ -345,9 +255,9 @@ impl Running {
             };
             quiet_since = Instant::now();
             match message {
-                Some(ChannelMsg::Data { data }) => self.output.extend_from_slice(&data),
+                Some(ChannelMsg::Data { data }) => self.stdout.extend_from_slice(&data),
                 Some(ChannelMsg::ExtendedData { data, ext: 1 }) => {
-                    self.errors.extend_from_slice(&data);
+                    self.stderr.extend_from_slice(&data);
                 }
                 Some(ChannelMsg::ExitStatus { exit_status }) => self.status = Some(exit_status),
                 Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
@@ -380,7 +290,7 @@ impl Running {
                 }
                 Some(_) => {}
             }
-            if self.output.len() > OUTPUT_LIMIT || self.errors.len() > OUTPUT_LIMIT {
+            if self.stdout.len() > OUTPUT_LIMIT || self.stderr.len() > OUTPUT_LIMIT {
                 self.give_up(shared, true);
                 return failed(
                     TransportErrorKind::Dropped,
@@ -396,8 +306,8 @@ impl Running {
     fn take_output(&mut self) -> Output {
         Output {
             status: self.status.unwrap_or(255),
-            stdout: text(std::mem::take(&mut self.output)),
-            stderr: text(std::mem::take(&mut self.errors)),
+            stdout: text(std::mem::take(&mut self.stdout)),
+            stderr: text(std::mem::take(&mut self.stderr)),
         }
     }
 
@@ -405,9 +315,9 @@ impl Running {
     /// after a while.
     fn give_up(mut self, shared: &Shared, kill: bool) -> Output {
         let output = self.take_output();
-        let patience = shared.timing.let_go;
+        let patience = shared.timing.patience;
         tokio::spawn(async move {
-            let Self { mut channel, using, .. } = self;
+            let Self { mut channel, share, .. } = self;
             let farewell = async {
                 if kill {
                     let _ = channel.signal(Sig::KILL).await;
@@ -420,7 +330,7 @@ impl Running {
                 }
             };
             let _ = timeout(patience, farewell).await;
-            drop(using);
+            drop(share);
         });
         output
     }
@@ -450,25 +360,26 @@ fn signal_status(signal: &Sig) -> u32 {
     128 + number
 }
 
-pub(super) fn seconds(limit: Duration) -> String {
-    format!("{}", (limit.as_secs_f64() * 10.0).round() / 10.0)
+/// A duration as text, to the tenth of a second.
+fn seconds(limit: Duration) -> f64 {
+    (limit.as_secs_f64() * 10.0).round() / 10.0
+}
+
+fn no_answer(limit: Duration) -> Failure {
+    Failure::connect(format!("no answer within {} s", seconds(limit)))
 }
 
 /// A TCP connection to the first address that takes one.
-async fn dial(shared: &Shared, host: &str, address: &mut String) -> Result<TcpStream, Failure> {
+async fn dial(shared: &Shared, host: &str) -> Result<TcpStream, Failure> {
     let addresses: Vec<_> = match lookup_host((host, shared.settings.port)).await {
         Ok(found) => found.collect(),
-        Err(_) => Vec::new(),
+        Err(error) => return Err(Failure::connect(format!("name does not resolve: {}", one_line(&error.to_string())))),
     };
-    if addresses.is_empty() {
-        return Err(Failure::connect("name does not resolve".to_owned(), address));
-    }
     // A dead address must not use up the time of those after it.
-    let share = shared.timing.connect / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-    let mut failure = None;
-    for candidate in addresses {
-        *address = candidate.to_string();
-        match timeout(share, TcpStream::connect(candidate)).await {
+    let share = shared.timing.connect / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let mut failure = Failure::connect("name does not resolve");
+    for address in addresses {
+        match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // Small requests must not wait for each other's acknowledgement.
                 if let Err(error) = stream.set_nodelay(true) {
@@ -476,13 +387,11 @@ async fn dial(shared: &Shared, host: &str, address: &mut String) -> Result<TcpSt
                 }
                 return Ok(stream);
             }
-            Ok(Err(error)) => failure = Some(Failure::connect(io_cause(&error), address)),
-            Err(_) => {
-                failure = Some(Failure::connect(format!("no answer within {} s", seconds(share)), address));
-            }
+            Ok(Err(error)) => failure = Failure::connect(io_cause(&error)),
+            Err(_) => failure = no_answer(share),
         }
     }
-    Err(failure.unwrap_or_else(|| Failure::connect("no answer".to_owned(), address)))
+    Err(failure)
 }
 
 fn config(shared: &Shared, host: &str) -> client::Config {
@@ -514,33 +423,27 @@ fn config(shared: &Shared, host: &str) -> client::Config {
     }
 }
 
-async fn log_in(shared: &Shared, handle: &mut Handle<Watcher>, address: &str) -> Result<(), Failure> {
-    let refused = |detail: &str| Failure {
-        kind: TransportErrorKind::Auth,
-        text: format!(
-            "the node refused key {} for user {}{detail}",
-            shared.settings.keyfile.display(),
-            shared.settings.user
-        ),
-        address: address.to_owned(),
+async fn log_in(shared: &Shared, handle: &mut Handle<Watcher>) -> Result<(), Failure> {
+    let settings = &shared.settings;
+    let refused = |detail: &str| {
+        let text = format!("the node refused key {} for user {}{detail}", settings.keyfile.display(), settings.user);
+        Failure::new(TransportErrorKind::Auth, text)
     };
-    let interrupted =
-        |error: russh::Error| Failure::connect(format!("SSH login failed: {}", lost_cause(&error)), address);
+    let lost = |error: russh::Error| Failure::connect(format!("SSH login failed: {}", lost_cause(&error)));
 
     let mut hash = None;
-    let mut detail = "";
-    if matches!(shared.key.algorithm(), Algorithm::Rsa { .. }) {
+    if shared.key.algorithm().is_rsa() {
         // SHA-1 is never used, even if the node knows nothing else.
-        let best = handle.best_supported_rsa_hash().await.map_err(interrupted)?;
-        if best == Some(None) {
-            detail = " (it takes RSA keys with SHA-1 only)";
-        }
-        hash = Some(best.flatten().unwrap_or(HashAlg::Sha512));
+        hash = match handle.best_supported_rsa_hash().await.map_err(lost)? {
+            Some(None) => return Err(refused(" (it takes RSA keys with SHA-1 only)")),
+            Some(best) => best,
+            None => Some(HashAlg::Sha512),
+        };
     }
     let key = PrivateKeyWithHashAlg::new(Arc::clone(&shared.key), hash);
-    match handle.authenticate_publickey(shared.settings.user.clone(), key).await.map_err(interrupted)? {
+    match handle.authenticate_publickey(settings.user.clone(), key).await.map_err(lost)? {
         client::AuthResult::Success => Ok(()),
         client::AuthResult::Failure { partial_success: true, .. } => Err(refused(" alone: it wants a further proof")),
-        client::AuthResult::Failure { .. } => Err(refused(detail)),
+        client::AuthResult::Failure { .. } => Err(refused("")),
     }
 }

@@ -1,17 +1,16 @@
 //! Which host keys are believed: those in given files only, or those seen first.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use russh::keys::known_hosts::known_host_keys_path;
-use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyBase64, parse_public_key_base64};
 
 use super::key::SshSetupError;
-use super::lock;
+use super::{lock, one_line};
 
 /// A key that a file holds for a host.
 struct Known {
@@ -20,7 +19,7 @@ struct Known {
     line: usize,
 }
 
-/// What one file says about a host.
+/// What the files say about a host.
 #[derive(Default)]
 struct Findings {
     known: Vec<Known>,
@@ -28,164 +27,85 @@ struct Findings {
     revoked: Vec<Known>,
 }
 
-/// How a key came to be accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Accepted {
-    /// It was on record.
-    Known,
-    /// It was seen for the first time, and is on record now.
-    Learned,
-    /// It was seen for the first time, and is remembered by this process only.
-    NotSaved,
-}
-
 /// The judge of host keys. Files are read at each connection, so editing them needs no restart.
 pub(super) struct HostKeys {
-    /// The only files believed, if there are any.
-    strict: Vec<PathBuf>,
-    /// Where keys are remembered otherwise.
-    trust_file: PathBuf,
-    /// Keys that could not be written down. The lock is also held while the trust file is read and extended.
-    unsaved: Mutex<Vec<(String, PublicKey)>>,
+    /// The only files believed, or the one where keys are remembered.
+    files: Vec<PathBuf>,
+    /// Where keys seen first are remembered, unless only given ones are believed.
+    trust_file: Option<PathBuf>,
+    /// Held while the trust file is read and extended.
+    learning: Mutex<()>,
 }
 
 impl HostKeys {
-    /// Fails if a file that has to be believed cannot be read.
+    /// Fails if a file that has to be believed cannot be read. A trust file may come into being later.
     pub(super) fn new(strict: Vec<PathBuf>, trust_file: PathBuf) -> Result<Self, SshSetupError> {
-        for path in &strict {
-            read_text(path).map_err(|source| SshSetupError::KnownHosts { path: path.clone(), source })?;
+        let (files, trust_file) = match strict.is_empty() {
+            true => (vec![trust_file.clone()], Some(trust_file)),
+            false => (strict, None),
+        };
+        for path in &files {
+            let read = if trust_file.is_some() { read_if_there(path) } else { read_text(path) };
+            read.map_err(|source| SshSetupError::KnownHosts { path: path.clone(), source })?;
         }
-        if strict.is_empty() {
-            read_if_there(&trust_file)
-                .map_err(|source| SshSetupError::KnownHosts { path: trust_file.clone(), source })?;
-        }
-        Ok(Self { strict, trust_file, unsaved: Mutex::new(Vec::new()) })
+        Ok(Self { files, trust_file, learning: Mutex::default() })
     }
 
     /// The kinds of keys on record for a host: it is to show one of these, not another that it may have as well.
     pub(super) fn kinds(&self, host: &str, port: u16) -> Vec<Algorithm> {
-        let mut kinds: Vec<Algorithm> = self
-            .files()
-            .iter()
-            .filter_map(|path| search(path, host, port).ok())
-            .flat_map(|found| found.known)
-            .map(|known| known.key.algorithm())
-            .collect();
-        let name = pattern(host, port);
-        kinds.extend(lock(&self.unsaved).iter().filter(|(host, _)| *host == name).map(|(_, key)| key.algorithm()));
-        kinds
+        // What cannot be read is told when the key is checked.
+        let found = self.search(host, port).unwrap_or_default();
+        found.known.iter().map(|known| known.key.algorithm()).collect()
     }
 
     /// Judges a key; a refusal is the reason, without the node's name.
-    pub(super) fn check(&self, host: &str, port: u16, key: &PublicKey) -> Result<Accepted, String> {
-        if self.strict.is_empty() {
-            self.trust_on_first_use(host, port, key)
-        } else {
-            self.check_strictly(host, port, key)
+    pub(super) fn check(&self, host: &str, port: u16, key: &PublicKey) -> Result<(), String> {
+        let _guard = lock(&self.learning);
+        let found = self.search(host, port)?;
+        let shown = describe(key);
+        if let Some(known) = found.revoked.iter().find(|known| same(&known.key, key)) {
+            return Err(format!("host key {shown} is revoked (line {} of {})", known.line, known.path.display()));
         }
-    }
-
-    fn files(&self) -> &[PathBuf] {
-        if self.strict.is_empty() { std::slice::from_ref(&self.trust_file) } else { &self.strict }
-    }
-
-    fn check_strictly(&self, host: &str, port: u16, key: &PublicKey) -> Result<Accepted, String> {
-        let mut all = Findings::default();
-        for path in &self.strict {
-            let found = search(path, host, port)?;
-            all.known.extend(found.known);
-            all.revoked.extend(found.revoked);
-        }
-        refuse_revoked(&all, key)?;
-        if all.known.iter().any(|known| same(&known.key, key)) {
-            return Ok(Accepted::Known);
-        }
-        match all.closest(key) {
-            Some(known) => Err(changed(known, key)),
-            None => Err(format!("host key {} is not in {}", describe(key), list(&self.strict))),
-        }
-    }
-
-    fn trust_on_first_use(&self, host: &str, port: u16, key: &PublicKey) -> Result<Accepted, String> {
-        let mut unsaved = lock(&self.unsaved);
-        let found = search(&self.trust_file, host, port)?;
-        refuse_revoked(&found, key)?;
         if found.known.iter().any(|known| same(&known.key, key)) {
-            return Ok(Accepted::Known);
+            return Ok(());
         }
-        if let Some(known) = found.closest(key) {
-            return Err(changed(known, key));
-        }
-
-        let name = pattern(host, port);
-        if let Some((_, known)) = unsaved.iter().find(|(host, _)| *host == name) {
-            if same(known, key) {
-                return Ok(Accepted::Known);
-            }
+        let mut alike = found.known.iter().filter(|known| known.key.algorithm() == key.algorithm());
+        if let Some(known) = alike.next().or(found.known.first()) {
             return Err(format!(
-                "the host key has changed: expected {} (kept in memory only), the node shows {}; if the node was \
-                 reinstalled, restart this server",
-                describe(known),
-                describe(key)
+                "the host key has changed: expected {} (line {line} of {path}), the node shows {shown}; if the node was \
+                 reinstalled, remove line {line} of {path}, otherwise somebody may be posing as it",
+                describe(&known.key),
+                line = known.line,
+                path = known.path.display(),
             ));
         }
-
-        match append(&self.trust_file, &name, key) {
-            Ok(()) => Ok(Accepted::Learned),
-            Err(error) => {
-                tracing::warn!(
-                    "cannot write host key of {host} to {}, it will be forgotten at the next restart: {error}",
-                    self.trust_file.display()
-                );
-                unsaved.push((name, key.clone()));
-                Ok(Accepted::NotSaved)
-            }
-        }
+        let Some(trust_file) = &self.trust_file else {
+            let names: Vec<String> = self.files.iter().map(|path| path.display().to_string()).collect();
+            return Err(format!("host key {shown} is not in {}", names.join(", ")));
+        };
+        append(trust_file, &pattern(host, port), key)
+            .map_err(|error| format!("cannot remember host key {shown} in {}: {error}", trust_file.display()))?;
+        tracing::info!("{host}: host key {shown} seen for the first time, trusted from now on");
+        Ok(())
     }
-}
 
-impl Findings {
-    /// The key on record to hold against `key`: one of its kind if there is one.
-    fn closest(&self, key: &PublicKey) -> Option<&Known> {
-        let mut known = self.known.iter();
-        known.clone().find(|known| known.key.algorithm() == key.algorithm()).or_else(|| known.next())
+    fn search(&self, host: &str, port: u16) -> Result<Findings, String> {
+        let mut found = Findings::default();
+        for path in &self.files {
+            search(path, host, port, &mut found)?;
+        }
+        Ok(found)
     }
 }
 
 /// A key as operators see it elsewhere: its kind and its fingerprint.
-pub(super) fn describe(key: &PublicKey) -> String {
+fn describe(key: &PublicKey) -> String {
     format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
-}
-
-fn changed(known: &Known, key: &PublicKey) -> String {
-    format!(
-        "the host key has changed: expected {} (line {line} of {path}), the node shows {}; if the node was reinstalled, \
-         remove line {line} of {path}, otherwise somebody may be posing as it",
-        describe(&known.key),
-        describe(key),
-        line = known.line,
-        path = known.path.display(),
-    )
-}
-
-fn refuse_revoked(found: &Findings, key: &PublicKey) -> Result<(), String> {
-    match found.revoked.iter().find(|known| same(&known.key, key)) {
-        Some(known) => {
-            Err(format!("host key {} is revoked (line {} of {})", describe(key), known.line, known.path.display()))
-        }
-        None => Ok(()),
-    }
-}
-
-fn list(paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
-    names.join(", ")
 }
 
 /// Comments do not count.
 fn same(a: &PublicKey, b: &PublicKey) -> bool {
-    let (a, b): (&KeyData, &KeyData) = (a.key_data(), b.key_data());
-    a == b
+    a.key_data() == b.key_data()
 }
 
 /// A host as these files name it.
@@ -207,55 +127,39 @@ fn read_if_there(path: &Path) -> io::Result<String> {
 
 /// Looks a host up in one file. A file that is not there holds nothing; one that cannot be read is an error, since it
 /// may hold another key.
-fn search(path: &Path, host: &str, port: u16) -> Result<Findings, String> {
-    let text =
-        read_if_there(path).map_err(|error| format!("cannot read known hosts file {}: {error}", path.display()))?;
+fn search(path: &Path, host: &str, port: u16, found: &mut Findings) -> Result<(), String> {
+    let unreadable = |error: String| format!("cannot read known hosts file {}: {}", path.display(), one_line(&error));
+    let text = read_if_there(path).map_err(|error| unreadable(error.to_string()))?;
     let name = pattern(host, port);
-    let known = |key, line| Known { key, path: path.to_owned(), line };
-
-    let mut found = Findings::default();
-    // Real numbers of the lines that the library counts when it looks for hashed names.
-    let mut counted = Vec::new();
-    let mut hashed = false;
+    let mut hashed = Vec::new();
     for (line, number) in text.lines().zip(1..) {
-        if !line.starts_with('#') {
-            counted.push((number, line.starts_with("|1|")));
-        }
         let mut fields = line.split_whitespace().peekable();
         let marker = fields.next_if(|field| field.starts_with('@'));
         let (Some(hosts), Some(_kind), Some(key)) = (fields.next(), fields.next(), fields.next()) else {
             continue;
         };
-        match marker {
-            Some("@revoked") => {
-                if let Ok(key) = parse_public_key_base64(key) {
-                    found.revoked.push(known(key, number));
-                }
-            }
+        let list = match marker {
+            _ if hosts.starts_with('#') => continue,
+            Some("@revoked") => &mut found.revoked,
             // Authorities sign certificates, which are not accepted.
-            Some(_) => {}
-            None if hosts.starts_with('#') => {}
-            None if hosts.starts_with("|1|") => hashed = true,
-            None if matches_hosts(hosts, &name, port) => match parse_public_key_base64(key) {
-                Ok(key) => found.known.push(known(key, number)),
-                Err(error) => tracing::debug!("line {number} of {} holds no host key we know: {error}", path.display()),
-            },
-            None => {}
+            Some(_) => continue,
+            None if hosts.starts_with("|1|") => &mut hashed,
+            None if matches_hosts(hosts, &name, port) => &mut found.known,
+            None => continue,
+        };
+        match parse_public_key_base64(key) {
+            Ok(key) => list.push(Known { key, path: path.to_owned(), line: number }),
+            Err(error) => tracing::debug!("line {number} of {} has a key of no known kind: {error}", path.display()),
         }
     }
-
-    if hashed {
-        let matches = known_host_keys_path(&host.to_ascii_lowercase(), port, path).map_err(|error| {
-            format!("cannot read a line for this node in {}: {}", path.display(), super::one_line(&error.to_string()))
-        })?;
-        for (position, key) in matches {
-            // Lines with names in the clear were seen above, with more care.
-            if let Some(&(number, true)) = counted.get(position.saturating_sub(1)) {
-                found.known.push(known(key, number));
-            }
-        }
+    if !hashed.is_empty() {
+        // The library knows how names are hashed, but counts lines in its own way.
+        let matches = known_host_keys_path(&host.to_ascii_lowercase(), port, path)
+            .map_err(|error| unreadable(error.to_string()))?;
+        hashed.retain(|known| matches.iter().any(|(_, key)| same(key, &known.key)));
+        found.known.append(&mut hashed);
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Whether the first field of a line is about `name`: patterns with commas between, `!` excludes.
@@ -283,32 +187,16 @@ fn matches_hosts(hosts: &str, name: &str, port: u16) -> bool {
 
 /// `*` is any text, `?` any one byte.
 fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
-    // Rows of the classic table: which prefixes of `text` the pattern so far matches.
-    let mut row = vec![false; text.len() + 1];
-    if let Some(first) = row.first_mut() {
-        *first = true;
+    match pattern.split_first() {
+        None => text.is_empty(),
+        Some((b'*', rest)) => (0..=text.len()).any(|skipped| text.get(skipped..).is_some_and(|t| wildcard(rest, t))),
+        Some((p, rest)) => text.split_first().is_some_and(|(t, text)| (p == t || *p == b'?') && wildcard(rest, text)),
     }
-    for &p in pattern {
-        let mut next = Vec::with_capacity(row.len());
-        let mut before = None::<bool>;
-        for (i, &here) in row.iter().enumerate() {
-            let byte = i.checked_sub(1).and_then(|i| text.get(i));
-            let value = if p == b'*' {
-                here || next.last().copied().unwrap_or(false)
-            } else {
-                before.unwrap_or(false) && (p == b'?' || byte == Some(&p))
-            };
-            next.push(value);
-            before = Some(here);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(false)
 }
 
 /// Adds a line in one write, so that a crash or a second writer never leaves half of one.
 fn append(path: &Path, name: &str, key: &PublicKey) -> io::Result<()> {
-    let mut file: File = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     let mut line = String::new();
     if file.seek(SeekFrom::End(-1)).is_ok() {
         let mut last = [0_u8; 1];
