@@ -4,6 +4,7 @@
 mod cmd;
 pub mod nodes;
 mod settings;
+pub mod ssh;
 mod transport;
 
 pub use cmd::{Cmd, Word};
