@@ -18,8 +18,8 @@ use crate::exec::{Output, TransportErrorKind};
 
 /// Most bytes that a command may write to each of its two outputs.
 const OUTPUT_LIMIT: usize = 16 * 1024 * 1024;
-/// Pause before a node that refused a channel is asked again; it doubles up to the second.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// Pause before a node that refused a channel is asked again, and what it doubles up to.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(160));
 
 /// What came of a request to run a command.
 pub(super) enum Outcome {
@@ -36,10 +36,8 @@ pub(super) struct Connection {
     handle: Handle<Watcher>,
     /// Why the session ended.
     end: Arc<OnceLock<String>>,
-    /// Not to be given to further commands.
-    retired: AtomicBool,
-    /// Shared by the channels in use.
-    used: Arc<()>,
+    /// Not to be given to further commands. Shared with the channels in use, which are counted so.
+    retired: Arc<AtomicBool>,
 }
 
 /// Judges the host key, and notes the end of the session.
@@ -139,7 +137,7 @@ impl Connection {
         })?;
         log_in(shared, &mut handle).await?;
         tracing::info!("{host}: connected");
-        Ok(Self { handle, end, retired: AtomicBool::new(false), used: Arc::default() })
+        Ok(Self { handle, end, retired: Arc::default() })
     }
 
     /// Whether further commands may be sent on it.
@@ -165,7 +163,7 @@ impl Connection {
             // The session was gone before it took the request.
             return self.lost_idle();
         }
-        let share = Share { _permit: permit, _used: Arc::clone(&self.used) };
+        let share = Share { _permit: permit, retired: Arc::clone(&self.retired) };
         let (stdout, stderr) = (Vec::new(), Vec::new());
         Running { channel, stdout, stderr, status: None, ended: false, share }.follow(self, shared, limit).await
     }
@@ -188,11 +186,12 @@ impl Connection {
             };
             // The node allows fewer sessions than we use. While some of ours run, one will end.
             let now = Instant::now();
-            if Arc::strong_count(&self.used) > 1 {
+            if Arc::strong_count(&self.retired) > 1 {
                 last_busy = now;
             }
             if now >= deadline.min(last_busy + patience) || cause == ChannelOpenFailure::UnknownChannelType {
-                return Err(Outcome::Failed(Failure::connect(format!(
+                self.retired.store(true, Ordering::Relaxed);
+                return Err(Outcome::NotSent(Failure::connect(format!(
                     "the node refuses to open a session ({}), see MaxSessions in its sshd_config",
                     cause.description().to_ascii_lowercase()
                 ))));
@@ -215,7 +214,7 @@ impl Connection {
 /// A command's share of a connection, until the node has let go of its channel.
 struct Share {
     _permit: OwnedSemaphorePermit,
-    _used: Arc<()>,
+    retired: Arc<AtomicBool>,
 }
 
 /// A command under way.
@@ -311,8 +310,8 @@ impl Running {
         }
     }
 
-    /// Closes the channel without waiting: the share of the connection is given back when the node has let go, or
-    /// after a while.
+    /// Closes the channel without waiting: the share of the connection is given back when the node has let go. If it does
+    /// not, the connection gets no more commands.
     fn give_up(mut self, shared: &Shared, kill: bool) -> Output {
         let output = self.take_output();
         let patience = shared.timing.patience;
@@ -329,8 +328,10 @@ impl Running {
                     }
                 }
             };
-            let _ = timeout(patience, farewell).await;
-            drop(share);
+            // A command that hangs keeps its session on the node, which allows a connection only so many.
+            if timeout(patience, farewell).await.is_err() {
+                share.retired.store(true, Ordering::Relaxed);
+            }
         });
         output
     }
