@@ -1,6 +1,7 @@
 //! The devices that rules leave for a request, and what each attempt needs to know of them.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -111,6 +112,8 @@ impl Fill {
 #[derive(Debug, Clone)]
 pub(super) struct Candidates<'a> {
     pub(super) list: Vec<Candidate<'a>>,
+    /// By node: where its devices are in the list.
+    pub(super) of_node: Vec<Range<usize>>,
     pub(super) nodes: Vec<Fill>,
     pub(super) zones: Vec<Fill>,
     pub(super) groups: usize,
@@ -121,10 +124,11 @@ impl<'a> Candidates<'a> {
     pub(super) fn collect(view: &'a ClusterView, request: &Request<'_>, rules: Rules<'_>) -> Self {
         let mut rng = StdRng::from_seed(request.seed);
         let mut zone_indexes = HashMap::new();
-        let mut found = Self { list: Vec::new(), nodes: Vec::new(), zones: Vec::new(), groups: 0 };
+        let mut found = Self { list: Vec::new(), of_node: Vec::new(), nodes: Vec::new(), zones: Vec::new(), groups: 0 };
         for (node_index, node) in view.nodes.iter().enumerate() {
             let next = zone_indexes.len();
             let zone_index = *zone_indexes.entry(node.zone).or_insert(next);
+            let start = found.list.len();
             found.nodes.push(Fill::default());
             found.zones.resize(zone_indexes.len(), Fill::default());
             for device in &node.devices {
@@ -153,6 +157,7 @@ impl<'a> Candidates<'a> {
                     arbiter: none,
                 });
             }
+            found.of_node.push(start..found.list.len());
         }
         found.groups = found.nodes.len().max(found.zones.len());
         found

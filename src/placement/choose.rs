@@ -49,35 +49,38 @@ impl CurrentSet {
     }
 }
 
-/// How good a device is for a brick: the smallest rank is the best. Nodes thought to be down come last, then what
-/// tags set aside for the kind comes first, then sets spread over zones, then space is used evenly, first of the
-/// device, then of its zone and node.
-struct Rank<'a> {
-    order: (bool, u8, u32),
+/// The best device of a node for one kind of brick. Within a node, what tags set aside for the kind comes first, then
+/// space is used evenly.
+#[derive(Debug, Clone, Copy)]
+struct Favourite<'a> {
+    index: usize,
+    candidate: Candidate<'a>,
+    rank: u8,
+    /// The share of the device that would be left, so that small devices do not fill up first.
     free: f64,
-    candidate: &'a Candidate<'a>,
 }
 
-impl<'a> Rank<'a> {
+impl<'a> Favourite<'a> {
     #[expect(clippy::cast_precision_loss, reason = "it only ranks")]
-    fn of(set: &CurrentSet, candidate: &'a Candidate<'a>, kind: BrickKind) -> Option<Self> {
-        let (rank, space) = candidate.role(kind)?;
-        if !space.fits_in(candidate.free) {
-            return None;
-        }
-        Some(Self {
-            order: (candidate.down, rank, at(&set.in_zone, candidate.zone_index)),
-            // What would be left, so that small devices do not fill up first.
-            free: candidate.free.minus(space.total()).0 as f64 / candidate.device.total.0.max(1) as f64,
-            candidate,
-        })
+    fn new(index: usize, candidate: &Candidate<'a>, kind: BrickKind) -> Option<Self> {
+        let (rank, space) = candidate.role(kind).filter(|(_, space)| space.fits_in(candidate.free))?;
+        let free = candidate.free.minus(space.total()).0 as f64 / candidate.device.total.0.max(1) as f64;
+        Some(Self { index, candidate: *candidate, rank, free })
     }
 
-    fn compare(&self, other: &Self, candidates: &Candidates<'_>) -> Ordering {
-        let zone = |rank: &Self| at(&candidates.zones, rank.candidate.zone_index).free_share();
-        let node = |rank: &Self| at(&candidates.nodes, rank.candidate.node_index).free_share();
-        self.order
-            .cmp(&other.order)
+    fn compare_in_node(&self, other: &Self) -> Ordering {
+        (self.rank.cmp(&other.rank))
+            .then_with(|| other.free.total_cmp(&self.free))
+            .then_with(|| self.candidate.tie.cmp(&other.candidate.tie))
+    }
+
+    /// The smaller one is better. Nodes thought to be down come last, then what tags set aside for the kind comes
+    /// first, then sets spread over zones, then space is used evenly, first of the device, then of its zone and node.
+    fn compare(&self, other: &Self, set: &CurrentSet, candidates: &Candidates<'_>) -> Ordering {
+        let order = |it: &Self| (it.candidate.down, it.rank, at(&set.in_zone, it.candidate.zone_index));
+        let zone = |it: &Self| at(&candidates.zones, it.candidate.zone_index).free_share();
+        let node = |it: &Self| at(&candidates.nodes, it.candidate.node_index).free_share();
+        (order(self).cmp(&order(other)))
             .then_with(|| other.free.total_cmp(&self.free))
             .then_with(|| zone(other).total_cmp(&zone(self)))
             .then_with(|| node(other).total_cmp(&node(self)))
@@ -85,24 +88,52 @@ impl<'a> Rank<'a> {
     }
 }
 
-/// The best device for a brick of the set, among those in groups that `allowed` lets pass.
-fn best(
-    candidates: &Candidates<'_>,
-    set: &CurrentSet,
-    kind: BrickKind,
-    allowed: impl Fn(usize) -> bool,
-) -> Option<usize> {
-    let mut best: Option<(usize, Rank<'_>)> = None;
-    for (index, candidate) in candidates.list.iter().enumerate() {
-        if at(&set.used, candidate.group) || !allowed(candidate.group) {
-            continue;
-        }
-        let Some(rank) = Rank::of(set, candidate, kind) else { continue };
-        if best.as_ref().is_none_or(|(_, other)| rank.compare(other, candidates) == Ordering::Less) {
-            best = Some((index, rank));
-        }
+/// A choice under way: the candidates with what is left of them, and each node's favourites, so that a brick costs a
+/// look at each node rather than at each device.
+struct Choice<'a> {
+    candidates: Candidates<'a>,
+    data: Vec<Option<Favourite<'a>>>,
+    arbiter: Vec<Option<Favourite<'a>>>,
+    set: CurrentSet,
+}
+
+impl<'a> Choice<'a> {
+    fn new(candidates: Candidates<'a>) -> Self {
+        let nodes = candidates.nodes.len();
+        let set = CurrentSet::new(&candidates);
+        let mut choice = Self { candidates, data: vec![None; nodes], arbiter: vec![None; nodes], set };
+        (0..nodes).for_each(|node| choice.find_favourites(node));
+        choice
     }
-    best.map(|(index, _)| index)
+
+    fn find_favourites(&mut self, node: usize) {
+        let range = self.candidates.of_node.get(node).cloned().unwrap_or_default();
+        let start = range.start;
+        let devices = self.candidates.list.get(range).unwrap_or_default();
+        let favourite = |kind| {
+            let all = (start..).zip(devices).filter_map(|(index, device)| Favourite::new(index, device, kind));
+            all.min_by(Favourite::compare_in_node)
+        };
+        update(&mut self.data, node, |entry| *entry = favourite(BrickKind::Normal));
+        update(&mut self.arbiter, node, |entry| *entry = favourite(BrickKind::Arbiter));
+    }
+
+    /// Places a brick of the set on the best device, among those in groups that `allowed` lets pass. Also tells the
+    /// group.
+    fn place(&mut self, kind: BrickKind, allowed: impl Fn(usize) -> bool) -> Option<(Pick, usize)> {
+        let favourites = if kind == BrickKind::Arbiter { &self.arbiter } else { &self.data };
+        let free = |group| !at(&self.set.used, group) && allowed(group);
+        let best = favourites
+            .iter()
+            .flatten()
+            .filter(|it| free(it.candidate.group))
+            .min_by(|one, other| one.compare(other, &self.set, &self.candidates))?;
+        let (index, candidate) = (best.index, best.candidate);
+        self.set.add(&candidate);
+        self.candidates.take(index, kind);
+        self.find_favourites(candidate.node_index);
+        Some((Pick { candidate: index, kind }, candidate.group))
+    }
 }
 
 /// Chooses the devices of all bricks, set after set in gluster's order.
@@ -137,45 +168,35 @@ fn room_within(room: &[u64], sets: u64) -> u64 {
 /// `Σ min(room of group, m) >= m * k`. A brick in a group with room for all `m` sets costs nothing of what the sets
 /// after this one need, any other costs one: so the rule says how many others this set may have, and the choice is
 /// free within it and never has to be taken back.
-fn uniform(mut candidates: Candidates<'_>, mut room: Vec<u64>, shape: Shape) -> Option<Vec<Pick>> {
-    let kind = BrickKind::Normal;
+fn uniform(candidates: Candidates<'_>, mut room: Vec<u64>, shape: Shape) -> Option<Vec<Pick>> {
     let mut picks = Vec::new();
-    let mut set = CurrentSet::new(&candidates);
+    let mut choice = Choice::new(candidates);
     for sets in (1..=shape.sets).rev() {
-        set.clear();
+        choice.set.clear();
         let mut spare = room_within(&room, sets - 1).saturating_sub((sets - 1).saturating_mul(shape.data));
         for _ in 0..shape.data {
-            let index = best(&candidates, &set, kind, |group| spare > 0 || at(&room, group) >= sets)?;
-            let candidate = candidates.list.get(index)?;
-            set.add(candidate);
-            update(&mut room, candidate.group, |room| {
+            let (pick, group) = choice.place(BrickKind::Normal, |group| spare > 0 || at(&room, group) >= sets)?;
+            update(&mut room, group, |room| {
                 if *room < sets {
                     spare = spare.saturating_sub(1);
                 }
                 *room = room.saturating_sub(1);
             });
-            candidates.take(index, kind);
-            picks.push(Pick { candidate: index, kind });
+            picks.push(pick);
         }
     }
     Some(picks)
 }
 
 /// Places sets with arbiter bricks without looking ahead: the arbiter first, then the data (spec-ops.md 3.5).
-fn greedy_with_arbiters(mut candidates: Candidates<'_>, shape: Shape) -> Option<Vec<Pick>> {
+fn greedy_with_arbiters(candidates: Candidates<'_>, shape: Shape) -> Option<Vec<Pick>> {
     let mut picks = Vec::new();
-    let mut set = CurrentSet::new(&candidates);
-    let mut pick = |set: &mut CurrentSet, kind| {
-        let index = best(&candidates, set, kind, |_| true)?;
-        set.add(candidates.list.get(index)?);
-        candidates.take(index, kind);
-        Some(Pick { candidate: index, kind })
-    };
+    let mut choice = Choice::new(candidates);
     for _ in 0..shape.sets {
-        set.clear();
-        let arbiter = pick(&mut set, BrickKind::Arbiter)?;
+        choice.set.clear();
+        let (arbiter, _) = choice.place(BrickKind::Arbiter, |_| true)?;
         for _ in 0..shape.data {
-            picks.push(pick(&mut set, BrickKind::Normal)?);
+            picks.push(choice.place(BrickKind::Normal, |_| true)?.0);
         }
         picks.push(arbiter);
     }

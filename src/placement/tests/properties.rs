@@ -15,9 +15,9 @@ const ARBITER_TAGS: [Option<&str>; 4] = [None, None, Some("required"), Some("dis
 
 /// Up to 5 nodes in up to 3 zones with up to 3 devices; here and there something is tagged, down or offline.
 fn clusters() -> impl Strategy<Value = ClusterView> {
-    let device = (0..5 * GIB, prop::sample::select(vec![0_u64, 4096, 65536]), 0..4_usize, 0..20_u8);
-    let node = (0..3_i64, prop::collection::vec(device, 0..=3), 0..20_u8);
-    prop::collection::vec(node, 1..=5).prop_map(|nodes| {
+    let any_device = (0..5 * GIB, prop::sample::select(vec![0_u64, 4096, 65536]), 0..4_usize, 0..20_u8);
+    let any_node = (0..3_i64, prop::collection::vec(any_device, 0..=3), 0..20_u8);
+    prop::collection::vec(any_node, 1..=5).prop_map(|nodes| {
         let mut view = ClusterView::default();
         for (number, (zone, devices, odd)) in nodes.into_iter().enumerate() {
             let frees: Vec<u64> = devices.iter().map(|device| device.0).collect();
