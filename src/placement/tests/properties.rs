@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Bricks of 256 MiB and up, so that tiny devices make interesting clusters.
+/// Bricks of 512 MiB and up, so that tiny devices make interesting clusters.
 fn small_limits() -> Limits {
     Limits { brick_min: Kib(GIB / 2), brick_max: Kib(4 * GIB), max_bricks_per_volume: 12, ..limits() }
 }
