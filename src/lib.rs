@@ -11,6 +11,7 @@
 pub mod config;
 pub mod exec;
 pub mod ids;
+pub mod ops;
 pub mod placement;
 pub mod store;
 pub mod topology;

@@ -201,6 +201,14 @@ impl Tx<'_> {
         Ok(statement.query_row([id], |row| row.get(0))?)
     }
 
+    /// There is a device whose PV UUID is not known, besides those that are being added.
+    pub fn has_device_without_uuid(&self) -> Result<bool, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM devices WHERE pv_uuid = '' AND pending IS NULL)")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
     /// The device with this PV UUID, pending ones included.
     pub fn device_with_uuid(&self, pv_uuid: &str) -> Result<Option<DeviceId>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT id FROM devices WHERE pv_uuid = ?1 LIMIT 1")?;
