@@ -8,6 +8,7 @@
 //! handlers never talk to a node. `tests/dependency_rule.rs` reads the sources and keeps it so.
 //! `docs/ARCHITECTURE.md` has the map.
 
+pub mod api;
 pub mod config;
 pub mod exec;
 pub mod ids;
