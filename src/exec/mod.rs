@@ -2,7 +2,9 @@
 //! the operations use. Nothing in here undoes anything: that is the business of `ops`.
 
 mod cmd;
+pub mod inject;
 mod settings;
+pub mod sim;
 mod transport;
 
 pub use cmd::{Cmd, Word};
