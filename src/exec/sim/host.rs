@@ -192,9 +192,9 @@ impl Tree {
         self.dirs.retain(|known, _| !known.starts_with(&below));
     }
 
-    /// The directories with a group, permissions or a volume of their own.
-    pub fn marked(&self) -> impl Iterator<Item = (&String, &Dir)> {
-        self.dirs.iter().filter(|(_, dir)| dir.gid.is_some() || dir.mode.is_some() || dir.volume.is_some())
+    /// All but the root.
+    pub fn dirs(&self) -> impl Iterator<Item = (&String, &Dir)> {
+        self.dirs.iter().filter(|(path, _)| !path.is_empty())
     }
 }
 
@@ -203,7 +203,7 @@ pub(super) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
-/// `path` without blanks of the eye: no doubled or trailing slashes. `/` becomes the empty text.
+/// `path` without doubled or trailing slashes. `/` becomes the empty text.
 pub(super) fn clean(path: &str) -> String {
     let mut clean = String::with_capacity(path.len());
     for part in path.split('/').filter(|part| !part.is_empty()) {

@@ -535,8 +535,7 @@ impl Host {
                 })
             })?);
         }
-        // Columns of physical volumes make LVM call the rows so.
-        Ok(report(if columns.contains("pv_name") { "pv" } else { "vg" }, &rows))
+        Ok(report("vg", &rows))
     }
 
     fn lvcreate(&mut self, words: &[&str]) -> Reply {
@@ -623,10 +622,10 @@ impl Host {
             ));
         }
         // Removing a pool with -f takes its volumes along.
-        let doomed: Vec<String> = if group.pools.contains_key(lv) {
-            group.lvs.iter().filter(|(_, thin)| thin.pool == lv).map(|(name, _)| name.clone()).collect()
-        } else {
-            vec![lv.to_owned()]
+        let doomed: Vec<String> = match group.pools.get(lv) {
+            None => vec![lv.to_owned()],
+            Some(pool) if pool.thins == 0 => Vec::new(),
+            Some(_) => group.lvs.iter().filter(|(_, thin)| thin.pool == lv).map(|(name, _)| name.clone()).collect(),
         };
         for name in &doomed {
             if group.lvs.get(name).is_some_and(|thin| thin.mounted.is_some()) {

@@ -240,7 +240,8 @@ impl Sim {
         }
     }
 
-    /// Everything, as text; two equal texts are two equal states, apart from directories above those of bricks.
+    /// The state as text, in an order that does not depend on how it came about. Left out: directories on the nodes'
+    /// own filesystems other than those for bricks, which are made on the way and harmless.
     pub fn dump(&self) -> String {
         let mut text = String::new();
         let gluster = lock(&self.0.gluster);
@@ -248,13 +249,17 @@ impl Sim {
             let _ = writeln!(text, "host {name}");
             self.0.hosts.with(&name, |host| dump_host(host, &mut text));
         }
-        for pool in gluster.pools.values() {
-            if pool.members.len() < 2 && pool.volumes.is_empty() {
-                continue;
-            }
-            let mut members = pool.members.clone();
-            members.sort_unstable();
-            let _ = writeln!(text, "pool {}", members.join(" "));
+        let mut pools: Vec<_> = (gluster.pools.values())
+            .filter(|pool| pool.members.len() > 1 || !pool.volumes.is_empty())
+            .map(|pool| {
+                let mut members = pool.members.clone();
+                members.sort_unstable();
+                (members.join(" "), pool)
+            })
+            .collect();
+        pools.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        for (members, pool) in pools {
+            let _ = writeln!(text, "pool {members}");
             for volume in pool.volumes.values() {
                 let _ = writeln!(
                     text,
@@ -332,11 +337,15 @@ fn dump_host(host: &Host, text: &mut String) {
             lines.push(format!("  vg {name} pool {pool_name} {data}+{meta} extents, {} volumes", pool.thins));
         }
         for (lv_name, lv) in &vg.lvs {
-            lines.push(format!("  vg {name} volume {lv_name} {} KiB in {}", lv.kib, lv.pool));
-            for (path, dir) in lv.fs.iter().flat_map(host::Tree::marked) {
+            let fs = if lv.fs.is_some() { "xfs" } else { "empty" };
+            lines.push(format!("  vg {name} volume {lv_name} {} KiB in {} {fs}", lv.kib, lv.pool));
+            for (path, dir) in lv.fs.iter().flat_map(host::Tree::dirs) {
                 let gid = dir.gid.map_or_else(|| "-".to_owned(), |gid| gid.to_string());
                 let mode = dir.mode.as_deref().unwrap_or("-");
-                lines.push(format!("  vg {name} volume {lv_name} directory {path} group {gid} mode {mode}"));
+                let volume = dir.volume.as_deref().unwrap_or("-");
+                lines.push(format!(
+                    "  vg {name} volume {lv_name} directory {path} group {gid} mode {mode} of gluster volume {volume}"
+                ));
             }
         }
     }

@@ -8,7 +8,7 @@ use super::host::{Host, clean, parent};
 use super::xml;
 
 /// Namespaces of options that gluster knows; within one, any name passes.
-const NAMESPACES: [&str; 26] = [
+const NAMESPACES: [&str; 25] = [
     "auth",
     "bitrot",
     "changelog",
@@ -30,14 +30,13 @@ const NAMESPACES: [&str; 26] = [
     "performance",
     "rpc-auth",
     "server",
-    "snap-activate-on-create",
     "ssl",
     "storage",
     "transport",
     "user",
 ];
 
-/// The group that block hosting volumes ask for.
+/// The group that block hosting volumes ask for; what the other groups set is not simulated.
 const GLUSTER_BLOCK: [(&str, &str); 20] = [
     ("performance.quick-read", "off"),
     ("performance.read-ahead", "off"),
@@ -472,7 +471,9 @@ impl Scene<'_> {
                         "Unable to open file '/var/lib/glusterd/groups/{value}'. Error: No such file or directory"
                     )));
                 }
-                options.extend(GLUSTER_BLOCK);
+                if *value == "gluster-block" {
+                    options.extend(GLUSTER_BLOCK);
+                }
                 continue;
             }
             let known =
