@@ -343,7 +343,8 @@ impl Gluster {
         }
         let done = match rest.as_slice() {
             ["peer", "probe", address] => self.probe(hosts, host, address),
-            ["peer", "detach", address] | ["peer", "detach", address, "force"] => self.detach(hosts, host, address),
+            ["peer", "detach", address] => self.detach(hosts, host, address, false),
+            ["peer", "detach", address, "force"] => self.detach(hosts, host, address, true),
             ["peer", "status"] => self.peer_status(hosts, host, false),
             ["pool", "list"] => self.peer_status(hosts, host, true),
             ["volume", rest @ ..] => {
@@ -393,7 +394,7 @@ impl Gluster {
         Ok(Answer::text("peer probe: success\n"))
     }
 
-    fn detach(&mut self, hosts: &Hosts, host: &str, address: &str) -> Done {
+    fn detach(&mut self, hosts: &Hosts, host: &str, address: &str, force: bool) -> Done {
         let node = self.node_of(address);
         let failed = |reason: String| Err(Refusal::new("peer detach: failed: ", reason));
         if node == host {
@@ -410,7 +411,7 @@ impl Gluster {
                  peer detach again."
             ));
         }
-        if !hosts.with(&node, |host| host.powered && host.glusterd) {
+        if !force && !hosts.with(&node, |host| host.powered && host.glusterd) {
             return failed("One of the peers is probably down. Check with 'peer status'".to_owned());
         }
         self.leave(&node);

@@ -505,7 +505,11 @@ impl Host {
     }
 
     fn list_vgs(&mut self, words: &[&str]) -> Reply {
-        let args = Args::read("vgs", words, &[], &["-o", "--reportformat", "--units"])?;
+        let args = Args::read("vgs", words, &["--noheadings"], &["-o", "--options", "--reportformat", "--units"])?;
+        if args.has("--noheadings") && args.value("--options") == Some("vg_name") {
+            let name = args.only("vgs")?;
+            return if self.vgs.contains_key(name) { Ok(format!("  {name}\n")) } else { Err(no_vg(name)) };
+        }
         json_only("vgs", &args)?;
         let names = match args.rest.as_slice() {
             [] => {
@@ -642,10 +646,15 @@ impl Host {
     }
 
     fn list_lvs(&mut self, words: &[&str]) -> Reply {
-        let args = Args::read("lvs", words, &["--noheadings"], &["--options", "-o", "--reportformat", "--units"])?;
+        let flags = ["--noheadings", "--all", "-a"];
+        let args = Args::read("lvs", words, &flags, &["--options", "-o", "--reportformat", "--units"])?;
         if args.value("--reportformat").is_some() {
             json_only("lvs", &args)?;
             return Ok(report("lv", &self.lv_rows(args.value("-o"))?));
+        }
+        if args.has("--noheadings") && args.value("--options") == Some("lv_name") {
+            let vg = args.only("lvs")?;
+            return self.lv_names(vg, args.has("--all") || args.has("-a"));
         }
         let (true, Some("thin_count")) = (args.has("--noheadings"), args.value("--options").or(args.value("-o")))
         else {
@@ -658,6 +667,17 @@ impl Host {
             None if group.lvs.contains_key(lv) => Ok("  \n".to_owned()),
             None => Err(no_lv(vg, lv)),
         }
+    }
+
+    /// One name a line; with `all` also the hidden halves of pools, in brackets.
+    fn lv_names(&self, vg: &str, all: bool) -> Reply {
+        let group = self.vgs.get(vg).ok_or_else(|| no_vg(vg))?;
+        let mut names: Vec<String> = group.lvs.keys().chain(group.pools.keys()).cloned().collect();
+        if all {
+            names.extend(group.pools.keys().flat_map(|pool| ["tdata", "tmeta"].map(|half| format!("[{pool}_{half}]"))));
+        }
+        names.sort_unstable();
+        Ok(names.iter().map(|name| format!("  {name}\n")).collect())
     }
 
     fn lv_rows(&self, columns: Option<&str>) -> Result<Vec<Vec<(&'static str, String)>>, Failure> {

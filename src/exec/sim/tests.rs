@@ -386,6 +386,10 @@ fn peers_come_and_go() {
     refused(&sim, "m1", &g("peer detach s4"), 1, "is not part of cluster");
     assert!(ok(&sim, "m2", &g("peer status")).contains("Number of Peers: 2"));
     assert!(ok(&sim, "m4", &g("peer status")).contains("Number of Peers: 0"));
+    ok(&sim, "m1", &g("peer probe s4"));
+    sim.power_off("m4");
+    refused(&sim, "m1", &g("peer detach s4"), 1, "probably down");
+    ok(&sim, "m1", &g("peer detach s4 force"));
     ok(&sim, "m1", &g("snapshot config snap-max-hard-limit 14"));
 }
 
@@ -489,6 +493,10 @@ fn lists_for_the_examiner_are_json() {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert!(!json["report"][0][kind].as_array().unwrap().is_empty(), "{text}");
     }
+    let names = ok(&sim, "m1", &format!("/usr/sbin/lvm lvs --noheadings --all --options=lv_name {VG}"));
+    assert_eq!(names, "  [tp_a_tdata]\n  [tp_a_tmeta]\n  brick_a\n  tp_a\n");
+    assert_eq!(ok(&sim, "m1", "/usr/sbin/lvm vgs --noheadings --options=vg_name vg_d"), "  vg_d\n");
+    refused(&sim, "m1", "/usr/sbin/lvm vgs --noheadings --options=vg_name vg_x", 5, "not found");
     assert!(ok(&sim, "m1", "cat /etc/fstab").starts_with("/dev/mapper/vg_d-brick_a "));
 }
 
