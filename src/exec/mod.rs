@@ -2,8 +2,10 @@
 //! the operations use. Nothing in here undoes anything: that is the business of `ops`.
 
 mod cmd;
+pub mod inject;
 pub mod nodes;
 mod settings;
+pub mod sim;
 pub mod ssh;
 mod transport;
 
