@@ -11,6 +11,7 @@
 pub mod api;
 pub mod config;
 pub mod exec;
+pub mod http;
 pub mod ids;
 pub mod ops;
 pub mod placement;

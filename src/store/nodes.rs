@@ -69,6 +69,15 @@ impl Tx<'_> {
         Ok(nodes)
     }
 
+    /// The first storage host names of a cluster's nodes, by the nodes' ascending ids.
+    pub fn storage_hosts(&self, cluster: ClusterId) -> Result<Vec<String>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT storage ->> 0 FROM nodes WHERE cluster = ?1 AND pending IS NULL ORDER BY id")?;
+        let rows = statement.query_map([cluster], |row| Ok(row.get::<_, Option<String>>(0)?.unwrap_or_default()))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// All nodes of all clusters that clients see, by ascending id.
     pub fn all_nodes(&self) -> Result<Vec<Node>, StoreError> {
         let mut statement = self

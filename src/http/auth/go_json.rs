@@ -28,7 +28,8 @@ fn syntax(bytes: &[u8], error: &serde_json::Error) -> String {
     if error.classify() == Category::Eof {
         return "unexpected end of JSON input".to_owned();
     }
-    let line_start: usize = bytes.split_inclusive(|b| *b == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    let line_start: usize =
+        bytes.split_inclusive(|b| *b == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
     let at = line_start + error.column().saturating_sub(1);
     let Some(byte) = bytes.get(at).or(bytes.last()) else { return "unexpected end of JSON input".to_owned() };
     let message = error.to_string();
@@ -42,7 +43,8 @@ fn syntax(bytes: &[u8], error: &serde_json::Error) -> String {
         ("control character", "in string literal"),
         ("invalid escape", "in string escape code"),
     ];
-    let place = place.iter().find(|(ours, _)| message.starts_with(ours)).map_or("looking for beginning of value", |(_, go)| go);
+    let place =
+        place.iter().find(|(ours, _)| message.starts_with(ours)).map_or("looking for beginning of value", |(_, go)| go);
     format!("invalid character {} {place}", quoted(char::from(*byte)))
 }
 

@@ -111,12 +111,7 @@ fn tokens_that_say_the_wrong_things() {
         ),
         ("HS256", "admin key", with("nbf", json!(NOW + 1)), "token is not valid yet"),
         ("HS256", "user key", good(), "signature is invalid (client and server secrets may not match)"),
-        (
-            "HS256",
-            "user key",
-            with("exp", json!(1)),
-            "signature is invalid (client and server secrets may not match)",
-        ),
+        ("HS256", "user key", with("exp", json!(1)), "signature is invalid (client and server secrets may not match)"),
         (
             "HS256",
             "admin key",

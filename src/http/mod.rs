@@ -1,0 +1,53 @@
+//! The REST server: what a request goes through, from the socket to its handler and back.
+
+mod access;
+pub mod auth;
+mod entry;
+mod handlers;
+mod path;
+mod reply;
+mod routes;
+
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::net::TcpListener;
+
+pub use auth::Keys;
+pub use entry::handle;
+
+use crate::ops::Ops;
+
+/// What handlers work with. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    ops: Ops,
+    keys: Option<Keys>,
+}
+
+impl App {
+    /// An application on these operations. Without keys, everybody may do everything.
+    pub fn new(ops: Ops, keys: Option<Keys>) -> Self {
+        Self(Arc::new(Inner { ops, keys }))
+    }
+
+    fn ops(&self) -> &Ops {
+        &self.0.ops
+    }
+
+    fn keys(&self) -> Option<&Keys> {
+        self.0.keys.as_ref()
+    }
+}
+
+/// Serves until `end` resolves, then answers what has been asked already.
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let router = Router::new().fallback(entry::handle).with_state(app);
+    axum::serve(listener, router).with_graceful_shutdown(end).await
+}
