@@ -8,8 +8,10 @@
 //! handlers never talk to a node. `tests/dependency_rule.rs` reads the sources and keeps it so.
 //! `docs/ARCHITECTURE.md` has the map.
 
+pub mod config;
 pub mod exec;
 pub mod ids;
+pub mod ops;
 pub mod placement;
 pub mod store;
 pub mod topology;

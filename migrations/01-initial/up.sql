@@ -47,6 +47,7 @@ CREATE TABLE devices (
     CHECK (total = free + used)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX devices_by_node ON devices (node, id);
+CREATE INDEX devices_by_pv_uuid ON devices (pv_uuid);
 
 CREATE TABLE volumes (
     id BLOB NOT NULL PRIMARY KEY,

@@ -3,10 +3,13 @@
 
 mod cmd;
 pub mod inject;
+pub mod nodes;
 mod settings;
 pub mod sim;
+pub mod ssh;
 mod transport;
 
 pub use cmd::{Cmd, Word};
+pub use nodes::{NodeError, Nodes};
 pub use settings::{CommandSettings, SshSettings};
 pub use transport::{Output, Transport, TransportError, TransportErrorKind};

@@ -1,6 +1,35 @@
 //! Where bricks go and how large they are: pure, deterministic for a given view, request and seed (spec-ops.md
 //! sections 2 and 3). Constraints are the reference's; among placements that satisfy them we prefer the one that keeps
 //! devices and zones evenly filled (users.md 1.10).
+//!
+//! Where we depart from the reference: it walks a shuffled ring and gives up at a dead end, we find a placement
+//! whenever there is one; a node that the last health check found down is used only if it does not fit otherwise,
+//! rather than never; arbiter bricks have at least 300 MiB; and the arbiter option makes arbiter bricks of three-way
+//! replicated volumes only (quirk Q18).
+
+mod candidates;
+mod choose;
+mod error;
+mod exact;
+mod report;
+mod rules;
+mod sets;
+mod sizing;
+#[cfg(test)]
+mod tests;
+
+pub use error::PlacementError;
+pub use report::{Attempt, Refusal, Report};
+pub use sets::{BrickSetGenerator, BrickSets};
+pub use sizing::{
+    SMALLEST_ARBITER_BRICK, Space, VolumeTooSmall, arbiter_brick, check_volume_size, smallest_volume, space_needed,
+};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use candidates::{Candidate, Candidates, Rules};
+use choose::{Pick, Shape};
+use rules::{TagRule, ZoneChecking};
 
 use crate::ids::{BrickId, DeviceId, NodeId};
 use crate::topology::{BrickKind, Durability, EntryState, Tags};
@@ -98,4 +127,144 @@ pub struct PlannedBrick {
     pub pool_metadata_size: Kib,
     /// Data or arbiter.
     pub kind: BrickKind,
+}
+
+/// Bricks of one set. A replica count of 0 means the default (spec-ops.md section 4).
+const fn set_size(durability: Durability) -> u32 {
+    match durability {
+        Durability::Replicate(Some(0)) => Durability::Replicate(None).bricks_in_set(),
+        other => other.bricks_in_set(),
+    }
+}
+
+/// Places all bricks of the request, in the first way to cut it that fits (spec-ops.md 2.2, section 3). The bricks
+/// are in gluster's order, set after set, each set's arbiter brick last.
+///
+/// # Errors
+/// If it does not fit or cannot be placed at all.
+pub fn place(view: &ClusterView, request: &Request<'_>, limits: &Limits) -> Result<Vec<PlannedBrick>, PlacementError> {
+    let tag = TagRule::of(request.options);
+    let mut attempts = Attempts {
+        view,
+        request,
+        limits,
+        rules: Rules {
+            zones: ZoneChecking::of(request.options, &limits.zone_checking),
+            tag: tag.as_ref().ok().copied().flatten(),
+            arbiter_tags: request.options.arbiter(),
+            down_nodes: false,
+        },
+        // Told only once the request is known not to be too large or too small for any cluster, as the reference does.
+        usable: tag.and_then(|_| check_devices(view)),
+    };
+    let placed = attempts.run();
+    if placed.is_err() && view.nodes.iter().any(|node| node.known_down) {
+        attempts.rules.down_nodes = true;
+        return attempts.run();
+    }
+    placed
+}
+
+/// Refuses a cluster where nothing can be placed, whatever the request (spec-ops.md 3.1).
+fn check_devices(view: &ClusterView) -> Result<(), PlacementError> {
+    if view.nodes.is_empty() {
+        return Err(PlacementError::NoNodes);
+    }
+    let mut online = view.nodes.iter().filter(|node| node.state == EntryState::Online).flat_map(|node| &node.devices);
+    if online.any(|device| device.state == EntryState::Online) { Ok(()) } else { Err(PlacementError::NoOnlineDevices) }
+}
+
+/// The ways to cut a request, tried one after another.
+struct Attempts<'a> {
+    view: &'a ClusterView,
+    request: &'a Request<'a>,
+    limits: &'a Limits,
+    rules: Rules<'a>,
+    usable: Result<(), PlacementError>,
+}
+
+impl Attempts<'_> {
+    fn run(&self) -> Result<Vec<PlannedBrick>, PlacementError> {
+        let request = self.request;
+        let set_size = u64::from(set_size(request.durability));
+        let arbiter =
+            request.options.arbiter() && matches!(request.durability, Durability::Replicate(_)) && set_size == 3;
+        let mut candidates = None;
+        let mut report = Report { strict_zones: self.rules.zones == ZoneChecking::Strict, ..Report::default() };
+        for BrickSets { sets, brick } in BrickSetGenerator::new(request.size, request.durability, self.limits) {
+            let bricks = sets.saturating_mul(set_size);
+            let mut attempt = Attempt { sets, brick, arbiter: None, bricks, room: None };
+            let of_volume = bricks.saturating_add(u64::from(request.existing_bricks));
+            if of_volume > u64::from(self.limits.max_bricks_per_volume) {
+                report.add_attempt(attempt);
+                self.report_devices(&mut report, candidates.as_ref(), arbiter);
+                return Err(PlacementError::MaxBricks(Box::new(report)));
+            }
+            self.usable.clone()?;
+            if arbiter {
+                attempt.arbiter = Some(self.arbiter_brick(brick)?);
+            }
+            let candidates = candidates.get_or_insert_with(|| Candidates::collect(self.view, request, self.rules));
+            candidates.set_sizes(brick, attempt.arbiter, request.snapshot_factor);
+            let shape = Shape { sets, data: set_size.saturating_sub(u64::from(arbiter)), arbiter };
+            match choose::choose(candidates, shape) {
+                Ok(picks) => return Ok(self.plan(candidates, &picks, &attempt)),
+                Err(room) => report.add_attempt(Attempt { room: Some(room), ..attempt }),
+            }
+        }
+        self.report_devices(&mut report, candidates.as_ref(), arbiter);
+        Err(PlacementError::MinBrickSize(Box::new(report)))
+    }
+
+    fn arbiter_brick(&self, brick: Kib) -> Result<Kib, PlacementError> {
+        let average = self.request.options.average_file_size_kib().map_or(self.limits.average_file_size, Kib);
+        arbiter_brick(brick, average).ok_or(PlacementError::AverageFileSize { average, brick })
+    }
+
+    fn plan(&self, candidates: &Candidates<'_>, picks: &[Pick], attempt: &Attempt) -> Vec<PlannedBrick> {
+        // The numbers that decide between equal devices come from another stream.
+        let mut seed = self.request.seed;
+        seed.iter_mut().for_each(|byte| *byte = !*byte);
+        let mut rng = StdRng::from_seed(seed);
+        let brick = |pick: &Pick| {
+            let candidate = candidates.list.get(pick.candidate)?;
+            let (_, space) = candidate.role(pick.kind)?;
+            Some(PlannedBrick {
+                id: BrickId::from_bytes(rng.random()),
+                device: candidate.device.id,
+                node: candidate.node.id,
+                size: attempt.arbiter.filter(|_| pick.kind == BrickKind::Arbiter).unwrap_or(attempt.brick),
+                pool_size: space.pool,
+                pool_metadata_size: space.metadata,
+                kind: pick.kind,
+            })
+        };
+        picks.iter().filter_map(brick).collect()
+    }
+
+    /// Says of each device why it takes no brick of the size last tried, if one was.
+    fn report_devices(&self, report: &mut Report, candidates: Option<&Candidates<'_>>, arbiter: bool) {
+        let Some(candidates) = candidates else { return };
+        let mut candidates = candidates.list.iter().peekable();
+        for node in &self.view.nodes {
+            for device in &node.devices {
+                let refusal = match candidates.next_if(|candidate| candidate.device.id == device.id) {
+                    Some(candidate) => too_small(candidate, arbiter),
+                    None => candidates::refusal(node, device, self.request, self.rules.tag),
+                };
+                report.add_device(device.id, refusal);
+            }
+        }
+    }
+}
+
+/// Why the device does not even take the smallest brick that it may hold.
+fn too_small(candidate: &Candidate<'_>, arbiter: bool) -> Option<Refusal> {
+    let kinds: &[BrickKind] = if arbiter { &[BrickKind::Normal, BrickKind::Arbiter] } else { &[BrickKind::Normal] };
+    let spaces = kinds.iter().filter_map(|kind| candidate.role(*kind)).map(|(_, space)| space);
+    match spaces.min_by_key(|space| space.total()) {
+        Some(space) if space.fits_in(candidate.free) => None,
+        Some(space) => Some(Refusal::Space { free: candidate.free, needed: space.total() }),
+        None => Some(Refusal::ArbiterTag),
+    }
 }

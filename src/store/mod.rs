@@ -4,14 +4,25 @@
 //! change is on the disk. Closures are synchronous, so no node can be talked to while a transaction is open. Reads run on
 //! the caller's thread: in WAL mode they never wait for the writer.
 
+mod bricks;
+mod clusters;
+mod devices;
 mod error;
+mod jobs;
+mod nodes;
 mod open;
+mod operations;
 mod sql_types;
 #[cfg(test)]
 mod tests;
+mod volumes;
 mod writer;
 
+pub use devices::DeviceSpace;
 pub use error::StoreError;
+pub use jobs::Outcome;
+pub use nodes::HostnameKind;
+pub use operations::{Operation, OperationStatus};
 
 use std::path::Path;
 use std::sync::Mutex;

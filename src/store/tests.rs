@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Store, StoreError};
 use crate::ids::ClusterId;
 
-fn add_cluster(tx: &super::Tx<'_>, id: ClusterId) -> Result<(), StoreError> {
-    tx.connection.execute("INSERT INTO clusters (id, file, block) VALUES (?1, 1, 0)", [id])?;
+fn add_one(tx: &super::Tx<'_>) -> Result<(), StoreError> {
+    tx.connection.execute("INSERT INTO clusters (id, file, block) VALUES (?1, 1, 0)", [ClusterId::random()])?;
     Ok(())
 }
 
@@ -20,7 +20,7 @@ async fn a_change_is_there_after_reopening() {
     let path = folder.path().join("heketi.db");
     let (store, created) = Store::open(&path).unwrap();
     assert!(created);
-    store.write::<_, StoreError, _>(|tx| add_cluster(tx, ClusterId::random())).await.unwrap();
+    store.write::<_, StoreError, _>(add_one).await.unwrap();
     drop(store);
     let (store, created) = Store::open(&path).unwrap();
     assert!(!created);
@@ -37,7 +37,7 @@ async fn a_failed_change_leaves_nothing_and_its_neighbours_stand() {
             tokio::spawn(async move {
                 store
                     .write(move |tx| {
-                        add_cluster(tx, ClusterId::random())?;
+                        add_one(tx)?;
                         if i % 4 == 0 { Err(StoreError::Closed) } else { Ok(()) }
                     })
                     .await
@@ -58,13 +58,13 @@ async fn a_panicking_change_is_undone_and_the_writer_lives_on() {
     let (store, _) = Store::open(&folder.path().join("heketi.db")).unwrap();
     let result: Result<(), StoreError> = store
         .write(|tx| {
-            add_cluster(tx, ClusterId::random())?;
+            add_one(tx)?;
             panic!("a bug")
         })
         .await;
     assert!(matches!(result, Err(StoreError::Panicked)));
     assert_eq!(count(&store), 0);
-    store.write::<_, StoreError, _>(|tx| add_cluster(tx, ClusterId::random())).await.unwrap();
+    store.write::<_, StoreError, _>(add_one).await.unwrap();
     assert_eq!(count(&store), 1);
 }
 

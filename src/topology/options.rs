@@ -33,8 +33,12 @@ impl VolumeOptions {
         self.get("user.heketi.device-tag-match").filter(|value| !value.is_empty())
     }
 
-    /// The options that are sent to gluster, as (key, value); empty strings are left out.
+    /// The options that are sent to gluster, as (key, value); empty strings are left out. Blanks around an option, such
+    /// as the configuration's comma lists leave, do not count.
     pub fn for_gluster(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().filter(|option| !option.is_empty()).map(|option| option.split_once(' ').unwrap_or((option, "")))
+        self.0.iter().map(|option| option.trim()).filter(|option| !option.is_empty()).map(|option| {
+            let (key, value) = option.split_once(' ').unwrap_or((option, ""));
+            (key, value.trim_start())
+        })
     }
 }

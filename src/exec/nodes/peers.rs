@@ -1,0 +1,40 @@
+//! Gluster's pool of peers.
+
+use super::{MINUTE, NodeError, Nodes};
+use crate::exec::Cmd;
+use crate::ids::ClusterId;
+
+impl Nodes {
+    /// Fails unless glusterd runs on the host.
+    pub async fn glusterd_check(&self, host: &str) -> Result<(), NodeError> {
+        let command = Cmd::new("systemctl").arg("status").arg("glusterd").timeout(10 * MINUTE).quiet();
+        self.run_one(host, command).await.map(drop)
+    }
+
+    /// Adds the node with this storage name to the pool of `host`. A member is left as it is.
+    pub async fn peer_probe(&self, cluster: ClusterId, host: &str, storage: &str) -> Result<(), NodeError> {
+        let _turn = self.gluster.lock(cluster).await;
+        let mut commands = vec![self.gluster().args(["peer", "probe", storage])];
+        let limit = self.settings.snapshot_limit;
+        if limit > 0 {
+            commands.push(self.gluster().args(["snapshot", "config", "snap-max-hard-limit"]).arg(limit.to_string()));
+        }
+        self.run(host, &commands).await.map(drop)
+    }
+
+    /// Removes the node with this storage name from the pool of `host`. One that is no member counts as removed.
+    pub async fn peer_detach(&self, cluster: ClusterId, host: &str, storage: &str) -> Result<(), NodeError> {
+        let _turn = self.gluster.lock(cluster).await;
+        match self.run_one(host, self.gluster().args(["peer", "detach", storage])).await {
+            Ok(_) => Ok(()),
+            Err(NodeError::Exit { stderr, .. }) if stderr.contains("not part of cluster") => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`Nodes::peer_detach`], for a node that does not answer. Gluster refuses it while bricks of the node are in use.
+    pub async fn peer_detach_dead(&self, cluster: ClusterId, host: &str, storage: &str) -> Result<(), NodeError> {
+        let _turn = self.gluster.lock(cluster).await;
+        self.run_one(host, self.gluster().args(["peer", "detach", storage, "force"])).await.map(drop)
+    }
+}

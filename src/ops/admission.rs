@@ -1,0 +1,77 @@
+//! How many operations run at once, and which (spec-ops.md 5.6).
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::OpError;
+use crate::ids::OpId;
+
+#[derive(Default)]
+struct Running {
+    /// Count against the limit.
+    counted: u64,
+    /// All that this process works on.
+    tracked: HashSet<OpId>,
+    closed: bool,
+}
+
+pub struct Admission {
+    limit: Option<u64>,
+    running: Arc<Mutex<Running>>,
+}
+
+/// An operation's place; given back when dropped.
+pub struct Slot {
+    running: Arc<Mutex<Running>>,
+    id: OpId,
+    counts: bool,
+}
+
+fn lock(running: &Mutex<Running>) -> MutexGuard<'_, Running> {
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Admission {
+    pub fn new(limit: Option<u64>) -> Self {
+        Self { limit, running: Arc::default() }
+    }
+
+    /// A place for a request's operation, or the refusal that the client gets with 429.
+    pub fn enter(&self, id: OpId) -> Result<Slot, OpError> {
+        let mut running = lock(&self.running);
+        if running.closed || self.limit.is_some_and(|limit| running.counted >= limit) || !running.tracked.insert(id) {
+            return Err(OpError::Busy);
+        }
+        running.counted += 1;
+        Ok(Slot { running: Arc::clone(&self.running), id, counts: true })
+    }
+
+    /// A place for work that does not count against the limit; `None` if this process works on it already.
+    pub fn track(&self, id: OpId) -> Option<Slot> {
+        let mut running = lock(&self.running);
+        if running.closed || !running.tracked.insert(id) {
+            return None;
+        }
+        Some(Slot { running: Arc::clone(&self.running), id, counts: false })
+    }
+
+    /// No more places are given.
+    pub fn close(&self) {
+        lock(&self.running).closed = true;
+    }
+
+    /// This process works on the operation.
+    pub fn is_tracked(&self, id: OpId) -> bool {
+        lock(&self.running).tracked.contains(&id)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut running = lock(&self.running);
+        running.tracked.remove(&self.id);
+        if self.counts {
+            running.counted -= 1;
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Bricks of an operation: reading them with the names of their nodes, making and removing them all at once.
+
+use std::collections::HashMap;
+
+use super::Ops;
+use super::engine::Failure;
+use crate::exec::NodeError;
+use crate::exec::nodes::{BrickAddress, Reclaimed};
+use crate::ids::{BrickId, NodeId, OpId, VolumeId};
+use crate::placement::PlannedBrick;
+use crate::store::{StoreError, Tx};
+use crate::topology::{Brick, Node, brick_lv, brick_path, thin_pool};
+
+/// A brick and the names of its node.
+#[derive(Debug, Clone)]
+pub struct PlacedBrick {
+    pub brick: Brick,
+    /// Where commands are sent.
+    pub manage: String,
+    /// What gluster calls the node.
+    pub storage: String,
+}
+
+impl PlacedBrick {
+    pub fn address(&self) -> BrickAddress {
+        BrickAddress { storage: self.storage.clone(), path: self.brick.path.clone() }
+    }
+}
+
+/// The bricks with these ids, in this order. One that is not there any more is left out.
+pub fn load(tx: &Tx<'_>, ids: &[BrickId]) -> Result<Vec<PlacedBrick>, StoreError> {
+    let mut nodes: HashMap<NodeId, Node> = HashMap::new();
+    let mut bricks = Vec::with_capacity(ids.len());
+    for id in ids {
+        let Some(brick) = tx.brick(*id)? else { continue };
+        let node = match nodes.get(&brick.node) {
+            Some(node) => node.clone(),
+            None => tx.node_or_pending(brick.node)?.ok_or_else(|| StoreError::Damaged {
+                table: "bricks",
+                what: format!("brick {id} is on no known node"),
+            })?,
+        };
+        bricks.push(PlacedBrick {
+            manage: node.manage_host().to_owned(),
+            storage: node.storage_host().to_owned(),
+            brick,
+        });
+        nodes.insert(node.id, node);
+    }
+    Ok(bricks)
+}
+
+/// Inserts planned bricks as pending and takes their space.
+pub fn reserve(tx: &Tx<'_>, op: OpId, volume: VolumeId, planned: &[PlannedBrick]) -> Result<Vec<BrickId>, StoreError> {
+    for plan in planned {
+        tx.take_space(plan.device, plan.pool_size.plus(plan.pool_metadata_size))?;
+        tx.add_brick(&Brick {
+            id: plan.id,
+            volume,
+            device: plan.device,
+            node: plan.node,
+            path: brick_path(plan.device, plan.id),
+            size: plan.size,
+            pool_size: plan.pool_size,
+            pool_metadata_size: plan.pool_metadata_size,
+            thin_pool: thin_pool(plan.id),
+            lv: brick_lv(plan.id),
+            kind: plan.kind,
+            pending: Some(op),
+        })?;
+    }
+    Ok(planned.iter().map(|plan| plan.id).collect())
+}
+
+/// Shows bricks to clients.
+pub fn show(tx: &Tx<'_>, ids: &[BrickId]) -> Result<(), StoreError> {
+    ids.iter().try_for_each(|id| tx.set_brick_pending(*id, None))
+}
+
+/// Removes bricks from the store and gives back the space of those whose thin pool is gone. Bricks that `reclaimed` does
+/// not name were never made.
+pub fn release(tx: &Tx<'_>, ids: &[BrickId], reclaimed: &HashMap<BrickId, Reclaimed>) -> Result<(), StoreError> {
+    for id in ids {
+        let Some(brick) = tx.brick(*id)? else { continue };
+        tx.remove_brick(*id)?;
+        if reclaimed.get(id) != Some(&Reclaimed::PoolShared) {
+            tx.release_space(brick.device, brick.pool_size.plus(brick.pool_metadata_size))?;
+        }
+    }
+    Ok(())
+}
+
+/// What came of making bricks.
+pub struct Made {
+    /// The first failure.
+    pub failure: Option<Failure>,
+    /// Bricks of which surely nothing exists on their node.
+    pub untouched: Vec<BrickId>,
+}
+
+/// The connection failed before the first command of a brick.
+fn nothing_made(error: &NodeError) -> bool {
+    match error {
+        NodeError::Transport(error) => {
+            error.nothing_ran() && error.command.as_deref().is_none_or(|command| command.starts_with("mkdir -p "))
+        }
+        _ => false,
+    }
+}
+
+impl Ops {
+    /// Makes all bricks at once, and waits for all of them, whatever happens to one.
+    pub(super) async fn create_bricks(&self, bricks: &[PlacedBrick], gid: i64) -> Made {
+        let mut runs = tokio::task::JoinSet::new();
+        for placed in bricks.iter().cloned() {
+            let ops = self.clone();
+            runs.spawn(async move {
+                let result = ops.nodes().brick_create(&placed.manage, &placed.brick, gid).await;
+                (placed, result)
+            });
+        }
+        let mut made = Made { failure: None, untouched: Vec::new() };
+        while let Some(run) = runs.join_next().await {
+            let Ok((placed, result)) = run else {
+                made.failure.get_or_insert_with(|| Failure::Text("internal error while making a brick".to_owned()));
+                continue;
+            };
+            if let Err(error) = result {
+                tracing::error!(brick = %placed.brick.id, "cannot make the brick: {}", error.report());
+                if nothing_made(&error) {
+                    made.untouched.push(placed.brick.id);
+                }
+                made.failure.get_or_insert(Failure::Node(error, Some(placed.brick.device)));
+            }
+        }
+        made
+    }
+
+    /// Makes sure that nothing is left of any of the bricks. Tries all, whatever happens to one.
+    pub(super) async fn destroy_bricks(&self, bricks: &[PlacedBrick]) -> Result<HashMap<BrickId, Reclaimed>, Failure> {
+        let mut runs = tokio::task::JoinSet::new();
+        for placed in bricks.iter().cloned() {
+            let ops = self.clone();
+            runs.spawn(async move {
+                let result = ops.nodes().brick_destroy(&placed.manage, &placed.brick).await;
+                (placed.brick, result)
+            });
+        }
+        let mut reclaimed = HashMap::new();
+        let mut failure = None;
+        while let Some(run) = runs.join_next().await {
+            match run {
+                Ok((brick, Ok(what))) => {
+                    reclaimed.insert(brick.id, what);
+                }
+                Ok((brick, Err(error))) => {
+                    tracing::error!(brick = %brick.id, "cannot remove the brick: {}", error.report());
+                    failure.get_or_insert(Failure::Node(error, Some(brick.device)));
+                }
+                Err(_) => {
+                    failure.get_or_insert_with(|| Failure::Text("internal error while removing a brick".to_owned()));
+                }
+            }
+        }
+        failure.map_or(Ok(reclaimed), Err)
+    }
+}

@@ -1,0 +1,329 @@
+//! How every operation runs: Build, Exec, Finalize; and after a failure or a crash, Resolve.
+
+use async_trait::async_trait;
+
+use super::admission::Slot;
+use super::plan::Plan;
+use super::{OpError, Ops, now};
+use crate::exec::NodeError;
+use crate::ids::{DeviceId, JobId, OpId};
+use crate::store::{Operation, OperationStatus, Outcome, StoreError, Tx};
+
+/// Why Exec did not succeed.
+#[derive(Debug)]
+pub enum Failure {
+    /// A node failed; the device, if it was work on one.
+    Node(NodeError, Option<DeviceId>),
+    /// Something else, in the client's words.
+    Text(String),
+    /// The database failed.
+    Store(StoreError),
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        Self::Node(error, None)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Node(error, _) => error.fmt(f),
+            Self::Text(text) => text.fmt(f),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Failure {
+    /// The line for the operator.
+    pub fn report(&self) -> String {
+        match self {
+            Self::Node(error, _) => error.report(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Why an operation has to be resolved.
+#[derive(Debug, Clone, Copy)]
+pub enum Cause<'a> {
+    /// Exec failed, just now.
+    Failed(&'a Failure),
+    /// The server ended, or an earlier attempt to resolve failed: nobody knows how far it got.
+    Lost,
+}
+
+/// What became of an operation that had to be resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// Nothing of it is left on any node.
+    Undone,
+    /// It is complete after all.
+    Done,
+}
+
+/// The stages of one kind of operation. What a stage learns for the next one it keeps in itself.
+#[async_trait]
+pub trait Stages: Send + Sync {
+    /// The work on the nodes. Cleans nothing up.
+    async fn exec(&mut self, ops: &Ops, op: OpId) -> Result<(), Failure>;
+
+    /// Makes the result visible, and says what the client gets.
+    fn finalize(&self, tx: &Tx<'_>) -> Result<Outcome, StoreError>;
+
+    /// Brings the nodes to one of two states, from whatever state they are in: all or nothing. Safe to repeat.
+    async fn resolve(&mut self, ops: &Ops, op: OpId, cause: Cause<'_>) -> Result<Resolution, Failure>;
+
+    /// After `Undone`: makes the store as if the operation had never been.
+    fn roll_back(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
+
+    /// After `Undone` and `roll_back`: plans the operation anew, in the same transaction, if it is to be tried again.
+    fn plan_again(&mut self, _ops: &Ops, _tx: &Tx<'_>, _op: OpId, _failure: &Failure) -> Result<bool, OpError> {
+        Ok(false)
+    }
+}
+
+fn stored(plan: &Plan, id: OpId, job: Option<JobId>) -> Result<Operation, StoreError> {
+    let text =
+        serde_json::to_string(plan).map_err(|e| StoreError::Damaged { table: "operations", what: e.to_string() })?;
+    Ok(Operation { id, kind: plan.kind(), status: OperationStatus::New, created_at: now(), plan: text, job })
+}
+
+/// One operation that this process works on.
+struct Run {
+    ops: Ops,
+    id: OpId,
+    job: Option<JobId>,
+    plan: Plan,
+    _slot: Slot,
+}
+
+impl Ops {
+    /// Builds an operation in one transaction and starts it. `counts` says whether it takes one of the limited places.
+    pub(super) async fn start(
+        &self,
+        counts: bool,
+        build: impl FnOnce(&Ops, &Tx<'_>, OpId) -> Result<Plan, OpError> + Send + 'static,
+    ) -> Result<JobId, OpError> {
+        let id = OpId::random();
+        let slot =
+            if counts { self.0.admission.enter(id)? } else { self.0.admission.track(id).ok_or(OpError::Busy)? };
+        self.start_in(slot, id, build).await
+    }
+
+    /// As [`Ops::start`], in a place that is already taken.
+    pub(super) async fn start_in(
+        &self,
+        slot: Slot,
+        id: OpId,
+        build: impl FnOnce(&Ops, &Tx<'_>, OpId) -> Result<Plan, OpError> + Send + 'static,
+    ) -> Result<JobId, OpError> {
+        let job = JobId::random();
+        let ops = self.clone();
+        // Built in a task of its own: a client that hangs up cannot come between the plan and its execution.
+        let built = self.0.tasks.spawn(async move {
+            let builder = ops.clone();
+            let plan = ops
+                .store_write(move |tx| {
+                    let plan = build(&builder, tx, id)?;
+                    tx.add_job(job, now())?;
+                    tx.put_operation(&stored(&plan, id, Some(job))?)?;
+                    Ok(plan)
+                })
+                .await?;
+            ops.clone().spawn(Run { ops, id, job: Some(job), plan, _slot: slot });
+            Ok(job)
+        });
+        built.await.unwrap_or_else(|_| Err(OpError::Failed("internal error while planning the operation".to_owned())))
+    }
+
+    fn spawn(self, run: Run) {
+        let (id, job) = (run.id, run.job);
+        let tasks = self.0.tasks.clone();
+        tasks.spawn(async move {
+            if tokio::spawn(run.drive()).await.is_err() {
+                tracing::error!(operation = %id, "a bug ended the operation; it is left to recovery");
+                self.give_up(id, job, "internal error; the operation is left to recovery").await;
+            }
+        });
+    }
+
+    /// Leaves an operation to the cleaner, and tells its client why.
+    async fn give_up(&self, id: OpId, job: Option<JobId>, text: &str) {
+        let text = text.to_owned();
+        let stored = self
+            .store_write(move |tx| {
+                tx.set_operation_status(id, OperationStatus::Failed)?;
+                if let Some(job) = job {
+                    tx.finish_job(job, &Outcome::Error(text), now())?;
+                }
+                Ok(())
+            })
+            .await;
+        if let Err(error) = stored {
+            tracing::error!(operation = %id, "cannot store that the operation failed: {error}");
+        }
+    }
+
+    /// Resolves an operation that was cut off or could not be undone. `false`: it is left for another time.
+    pub(super) async fn recover(&self, id: OpId) -> bool {
+        let Some(slot) = self.0.admission.track(id) else { return false };
+        // Somebody else may have brought it to its end since it was listed.
+        let operation = match self.store().read(|tx| tx.operation(id)) {
+            Ok(Some(operation)) => operation,
+            Ok(None) => return true,
+            Err(error) => {
+                tracing::error!(operation = %id, "the operation cannot be read: {error}");
+                return false;
+            }
+        };
+        let plan: Plan = match serde_json::from_str(&operation.plan) {
+            Ok(plan) => plan,
+            Err(error) => {
+                tracing::error!(operation = %id, "the plan of the operation cannot be read: {error}");
+                return false;
+            }
+        };
+        let run = Run { ops: self.clone(), id, job: None, plan, _slot: slot };
+        match tokio::spawn(run.resume()).await {
+            Ok(resolved) => resolved,
+            Err(_) => {
+                tracing::error!(operation = %id, "a bug ended the recovery of the operation");
+                false
+            }
+        }
+    }
+}
+
+impl Run {
+    async fn drive(mut self) {
+        let label = self.plan.label();
+        let mut attempt = 1;
+        loop {
+            tracing::info!(operation = %self.id, attempt, "{label}");
+            let failure = match self.plan.stages().exec(&self.ops, self.id).await {
+                Ok(()) => return self.finish().await,
+                Err(failure) => failure,
+            };
+            tracing::error!(operation = %self.id, attempt, "{label} failed: {}", failure.report());
+            match self.plan.stages().resolve(&self.ops, self.id, Cause::Failed(&failure)).await {
+                Ok(Resolution::Done) => return self.finish().await,
+                Ok(Resolution::Undone) => match self.again_or_out(failure).await {
+                    Some(run) => self = run,
+                    None => return,
+                },
+                Err(error) => {
+                    tracing::error!(operation = %self.id, "{label} cannot be undone now and is left to the cleaner: {}", error.report());
+                    return self.ops.give_up(self.id, self.job, &failure.to_string()).await;
+                }
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Brings an operation to its end that somebody else has begun.
+    async fn resume(mut self) -> bool {
+        let label = self.plan.label();
+        match self.plan.stages().resolve(&self.ops, self.id, Cause::Lost).await {
+            Ok(Resolution::Done) => {
+                tracing::info!(operation = %self.id, "{label} is complete now");
+                self.finish().await;
+                true
+            }
+            Ok(Resolution::Undone) => {
+                tracing::info!(operation = %self.id, "{label} is undone now");
+                self.out(Outcome::Nothing).await;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(operation = %self.id, "{label} still cannot be resolved: {}", error.report());
+                self.ops.give_up(self.id, self.job, &error.to_string()).await;
+                false
+            }
+        }
+    }
+
+    /// Finalize. What the nodes hold is complete; if the database refuses, recovery sees to it.
+    async fn finish(self) {
+        let Self { ops, id, job, plan, _slot } = self;
+        let finalized = ops
+            .store_write(move |tx| {
+                let mut plan = plan;
+                let outcome = plan.stages().finalize(tx)?;
+                tx.remove_operation(id)?;
+                if let Some(job) = job {
+                    tx.finish_job(job, &outcome, now())?;
+                }
+                Ok(())
+            })
+            .await;
+        if let Err(error) = finalized {
+            tracing::error!(operation = %id, "the nodes have done their work, but the database has not: {error}");
+            ops.give_up(id, job, &error.to_string()).await;
+        }
+    }
+
+    /// After an undo that followed a failure: plans again if that is wanted and possible, else ends with the failure.
+    async fn again_or_out(self, failure: Failure) -> Option<Self> {
+        let Self { ops, id, job, mut plan, _slot } = self;
+        let planner = ops.clone();
+        let result = ops
+            .store_write(move |tx| {
+                plan.stages().roll_back(tx)?;
+                let again = match plan.stages().plan_again(&planner, tx, id, &failure) {
+                    Ok(again) => again,
+                    Err(OpError::Store(error)) => return Err(error.into()),
+                    Err(error) => {
+                        tracing::info!(operation = %id, "not tried again: {error}");
+                        false
+                    }
+                };
+                if again {
+                    tx.put_operation(&stored(&plan, id, job)?)?;
+                } else {
+                    tx.remove_operation(id)?;
+                    if let Some(job) = job {
+                        tx.finish_job(job, &Outcome::Error(failure.to_string()), now())?;
+                    }
+                }
+                Ok((again, plan))
+            })
+            .await;
+        match result {
+            Ok((true, plan)) => Some(Self { ops, id, job, plan, _slot }),
+            Ok((false, _)) => None,
+            Err(error) => {
+                tracing::error!(operation = %id, "the nodes are clean again, but the database cannot be: {error}");
+                ops.give_up(id, job, &error.to_string()).await;
+                None
+            }
+        }
+    }
+
+    async fn out(self, outcome: Outcome) {
+        let Self { ops, id, job, plan, _slot } = self;
+        let rolled_back = ops
+            .store_write(move |tx| {
+                let mut plan = plan;
+                plan.stages().roll_back(tx)?;
+                tx.remove_operation(id)?;
+                if let Some(job) = job {
+                    tx.finish_job(job, &outcome, now())?;
+                }
+                Ok(())
+            })
+            .await;
+        if let Err(error) = rolled_back {
+            tracing::error!(operation = %id, "the nodes are clean again, but the database cannot be: {error}");
+            ops.give_up(id, job, &error.to_string()).await;
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Which node is asked for what (spec-ops.md 6.5).
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Ops;
+use crate::exec::NodeError;
+use crate::ids::ClusterId;
+use crate::store::StoreError;
+use crate::topology::{EntryState, Node};
+
+/// One turn at a time for each cluster.
+#[derive(Default)]
+pub struct Turns(Mutex<HashMap<ClusterId, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    pub async fn lock(&self, cluster: ClusterId) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(cluster).or_default());
+        turn.lock_owned().await
+    }
+}
+
+/// Several hosts were asked, and none could do it.
+fn combined(errors: Vec<(String, NodeError)>, total: usize) -> NodeError {
+    let mut errors = errors;
+    let Some((first_host, first)) = errors.first().cloned() else {
+        return NodeError::Answer {
+            host: String::new(),
+            command: String::new(),
+            what: format!("no hosts available ({total} total)"),
+        };
+    };
+    if errors.len() == 1 {
+        return first;
+    }
+    let text = if errors.iter().all(|(_, error)| error.to_string() == first.to_string()) {
+        format!("All {} hosts: {first}", errors.len())
+    } else {
+        errors.sort_by(|a, b| a.0.cmp(&b.0));
+        errors.iter().map(|(host, error)| format!("Host {host}: {error}")).collect::<Vec<_>>().join("\n")
+    };
+    tracing::debug!(first_host, "no host could do it");
+    first.worded(text)
+}
+
+impl Ops {
+    /// The nodes of a cluster, those known to be down last.
+    pub(super) fn cluster_nodes(&self, cluster: ClusterId) -> Result<Vec<Node>, StoreError> {
+        let mut nodes = self.store().read(|tx| tx.nodes(cluster))?;
+        nodes.sort_by_key(|node| self.health().is_down(node.id));
+        Ok(nodes)
+    }
+
+    /// Asks the hosts in order until one succeeds. `go_on` says after which failures the next one may be asked.
+    pub(super) async fn try_on_hosts<'a, T, F>(
+        hosts: &'a [String],
+        go_on: impl Fn(&NodeError) -> bool,
+        call: impl Fn(&'a str) -> F,
+    ) -> Result<T, NodeError>
+    where
+        F: Future<Output = Result<T, NodeError>>,
+    {
+        let mut errors = Vec::new();
+        for host in hosts {
+            match call(host).await {
+                Ok(value) => return Ok(value),
+                Err(error) => {
+                    let stop = !go_on(&error);
+                    errors.push((host.clone(), error));
+                    if stop {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(combined(errors, hosts.len()))
+    }
+
+    /// The first online node, by ascending id, on which glusterd answers.
+    pub(super) async fn verified_host(&self, nodes: &[Node]) -> Option<String> {
+        for node in nodes.iter().filter(|node| node.state == EntryState::Online) {
+            if self.nodes().glusterd_check(node.manage_host()).await.is_ok() {
+                return Some(node.manage_host().to_owned());
+            }
+        }
+        None
+    }
+}
+
+/// Manage host names of nodes, with `first` in front.
+pub fn manage_hosts(nodes: &[Node], first: Option<&str>) -> Vec<String> {
+    let mut hosts: Vec<String> = first.into_iter().map(str::to_owned).collect();
+    for node in nodes {
+        if !hosts.iter().any(|host| host == node.manage_host()) {
+            hosts.push(node.manage_host().to_owned());
+        }
+    }
+    hosts
+}

@@ -1,0 +1,151 @@
+//! A new node (spec-api.md 1.7, spec-ops.md section 8).
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::engine::{Cause, Failure, Resolution, Stages};
+use super::plan::Plan;
+use super::{OpError, Ops};
+use crate::ids::{ClusterId, JobId, NodeId, OpId};
+use crate::store::{HostnameKind, Outcome, StoreError, Tx};
+use crate::topology::{EntryState, Node, Tags};
+
+/// A checked request for a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeAdd {
+    /// The cluster it shall belong to, as the client sent it.
+    pub cluster: String,
+    /// Failure domain.
+    pub zone: i64,
+    /// Host names for SSH.
+    pub manage: Vec<String>,
+    /// Host names for gluster.
+    pub storage: Vec<String>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// The plan of a new node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NodeAddPlan {
+    node: NodeId,
+    cluster: ClusterId,
+    manage: String,
+    storage: String,
+    #[serde(skip)]
+    turn: Turn,
+    /// No probe was sent, so that there is nothing to take back.
+    #[serde(skip)]
+    not_probed: bool,
+}
+
+/// Held until the node is visible: of two nodes added to an empty cluster at once, the second has to see the first.
+#[derive(Debug, Default)]
+struct Turn {
+    _held: Option<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+impl Clone for Turn {
+    fn clone(&self) -> Self {
+        Self { _held: None }
+    }
+}
+
+fn check_hostnames(tx: &Tx<'_>, manage: &[String], storage: &[String]) -> Result<(), OpError> {
+    for (kind, hosts) in [(HostnameKind::Manage, manage), (HostnameKind::Storage, storage)] {
+        for host in hosts {
+            if let Some(owner) = tx.hostname_owner(kind, host)? {
+                // The reference's text ends in a line end of its own.
+                return Err(OpError::Conflict(format!("Hostname {host} already used by node with id {owner}\n")));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Ops {
+    /// Starts the addition of a node.
+    pub async fn node_add(&self, request: NodeAdd) -> Result<JobId, OpError> {
+        let unknown = || OpError::NotFound("Cluster id does not exist".to_owned());
+        let cluster: ClusterId = request.cluster.parse().map_err(|_| unknown())?;
+        let members = self.store_read(|tx| {
+            tx.cluster(cluster)?.ok_or_else(unknown)?;
+            check_hostnames(tx, &request.manage, &request.storage)?;
+            Ok(tx.nodes(cluster)?)
+        })?;
+        let manage = request.manage.first().cloned().unwrap_or_default();
+        let storage = request.storage.first().cloned().unwrap_or_default();
+        self.nodes().introduce(&manage, &storage);
+        if members.is_empty() {
+            self.nodes().glusterd_check(&manage).await.map_err(|error| {
+                tracing::error!("the new node cannot be used: {}", error.report());
+                OpError::Invalid("New Node doesn't have glusterd running".to_owned())
+            })?;
+        } else if self.verified_host(&members).await.is_none() {
+            return Err(OpError::Invalid("None of the nodes in cluster has glusterd running".to_owned()));
+        }
+        self.start(false, move |_, tx, op| {
+            tx.cluster(cluster)?.ok_or_else(unknown)?;
+            check_hostnames(tx, &request.manage, &request.storage)?;
+            let node = Node {
+                id: NodeId::random(),
+                cluster,
+                zone: request.zone,
+                state: EntryState::Online,
+                manage: request.manage,
+                storage: request.storage,
+                tags: request.tags,
+            };
+            tx.add_node(&node, Some(op))?;
+            Ok(Plan::NodeAdd(NodeAddPlan {
+                node: node.id,
+                cluster,
+                manage,
+                storage,
+                turn: Turn::default(),
+                not_probed: false,
+            }))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Stages for NodeAddPlan {
+    async fn exec(&mut self, ops: &Ops, _: OpId) -> Result<(), Failure> {
+        self.not_probed = true;
+        self.turn = Turn { _held: Some(ops.0.node_adds.lock(self.cluster).await) };
+        let members = ops.store().read(|tx| tx.nodes(self.cluster))?;
+        if members.is_empty() {
+            return Ok(());
+        }
+        let Some(host) = ops.verified_host(&members).await else {
+            return Err(Failure::Text("None of the nodes in cluster has glusterd running".to_owned()));
+        };
+        let probed = ops.nodes().peer_probe(self.cluster, &host, &self.storage).await;
+        // A refusal is an answer: gluster has not taken the node. A lost answer may have been yes.
+        self.not_probed = probed.as_ref().is_err_and(|error| !error.is_transport() || error.nothing_ran());
+        Ok(probed?)
+    }
+
+    fn finalize(&self, tx: &Tx<'_>) -> Result<Outcome, StoreError> {
+        tx.set_node_pending(self.node, None)?;
+        Ok(Outcome::Resource(format!("/nodes/{}", self.node)))
+    }
+
+    async fn resolve(&mut self, ops: &Ops, _: OpId, _: Cause<'_>) -> Result<Resolution, Failure> {
+        if !self.not_probed {
+            let members = ops.store().read(|tx| tx.nodes(self.cluster))?;
+            if !members.is_empty() {
+                let hosts = super::hosts::manage_hosts(&members, None);
+                Ops::try_on_hosts(&hosts, |_| true, |host| ops.nodes().peer_detach(self.cluster, host, &self.storage))
+                    .await?;
+            }
+        }
+        Ok(Resolution::Undone)
+    }
+
+    fn roll_back(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        tx.remove_node(self.node)
+    }
+}

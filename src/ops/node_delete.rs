@@ -1,0 +1,97 @@
+//! A node that goes (spec-api.md 1.7).
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::engine::{Cause, Failure, Resolution, Stages};
+use super::error::IN_USE;
+use super::hosts::manage_hosts;
+use super::plan::Plan;
+use super::{OpError, Ops};
+use crate::exec::NodeError;
+use crate::ids::{ClusterId, JobId, NodeId, OpId};
+use crate::store::{Outcome, StoreError, Tx};
+
+/// The plan of a node's removal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NodeDeletePlan {
+    node: NodeId,
+    cluster: ClusterId,
+    manage: String,
+    storage: String,
+}
+
+fn check(tx: &Tx<'_>, id: NodeId) -> Result<NodeDeletePlan, OpError> {
+    let node = tx.node(id)?.ok_or_else(OpError::id_not_found)?;
+    if tx.node_has_devices(id)? {
+        return Err(OpError::Conflict(format!("Unable to delete node [{id}] because it contains devices")));
+    }
+    Ok(NodeDeletePlan {
+        node: id,
+        cluster: node.cluster,
+        manage: node.manage_host().to_owned(),
+        storage: node.storage_host().to_owned(),
+    })
+}
+
+impl Ops {
+    /// Starts the removal of a node without devices.
+    pub async fn node_delete(&self, id: NodeId) -> Result<JobId, OpError> {
+        if self.store().read(|tx| Ok(tx.node(id)?.is_none() && tx.node_or_pending(id)?.is_some()))? {
+            return Err(OpError::Conflict(IN_USE.to_owned()));
+        }
+        self.store_read(|tx| check(tx, id))?;
+        self.start(false, move |_, tx, op| {
+            let plan = check(tx, id)?;
+            tx.set_node_pending(id, Some(op))?;
+            Ok(Plan::NodeDelete(plan))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Stages for NodeDeletePlan {
+    async fn exec(&mut self, ops: &Ops, _: OpId) -> Result<(), Failure> {
+        let others = ops.store().read(|tx| tx.nodes(self.cluster))?;
+        if others.is_empty() {
+            return Ok(());
+        }
+        let hosts = manage_hosts(&others, None);
+        let nodes = ops.nodes();
+        let detach = |host| nodes.peer_detach(self.cluster, host, &self.storage);
+        let refused = match Ops::try_on_hosts(&hosts, NodeError::nothing_ran, detach).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        // A node that is lost for good has to go too. Gluster asks for `force` then, and still refuses while the node
+        // holds bricks of a volume.
+        if !refused.is_transport() && nodes.glusterd_check(&self.manage).await.is_err() {
+            let force = |host| nodes.peer_detach_dead(self.cluster, host, &self.storage);
+            return Ok(Ops::try_on_hosts(&hosts, NodeError::nothing_ran, force).await?);
+        }
+        Err(refused.into())
+    }
+
+    fn finalize(&self, tx: &Tx<'_>) -> Result<Outcome, StoreError> {
+        tx.remove_node(self.node)?;
+        Ok(Outcome::Nothing)
+    }
+
+    /// A refusal leaves the node in gluster's pool and in the store. A lost answer is asked for again.
+    async fn resolve(&mut self, ops: &Ops, op: OpId, cause: Cause<'_>) -> Result<Resolution, Failure> {
+        match cause {
+            Cause::Failed(Failure::Node(error, _)) if !error.is_transport() || error.nothing_ran() => {
+                Ok(Resolution::Undone)
+            }
+            _ => {
+                self.exec(ops, op).await?;
+                Ok(Resolution::Done)
+            }
+        }
+    }
+
+    fn roll_back(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        tx.set_node_pending(self.node, None)
+    }
+}

@@ -1,0 +1,114 @@
+//! A volume that goes (spec-ops.md 5.3). It goes forward: once gluster has forgotten it, nothing brings it back.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::bricks::release;
+use super::engine::{Cause, Failure, Resolution, Stages};
+use super::error::IN_USE;
+use super::hosts::manage_hosts;
+use super::plan::Plan;
+use super::{OpError, Ops};
+use crate::exec::nodes::Reclaimed;
+use crate::ids::{BrickId, JobId, OpId, VolumeId};
+use crate::store::{OperationStatus, Outcome, StoreError, Tx};
+
+/// The volume that the reference keeps its own database in.
+const DATABASE_VOLUME: &str = "heketidbstorage";
+
+/// The plan of a deletion.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VolumeDeletePlan {
+    volume: VolumeId,
+    bricks: Vec<BrickId>,
+    #[serde(skip)]
+    reclaimed: HashMap<BrickId, Reclaimed>,
+}
+
+impl Ops {
+    /// Starts the deletion of a volume, or takes up one that could not be finished.
+    pub async fn volume_delete(&self, id: VolumeId) -> Result<JobId, OpError> {
+        let volume = self.store().read(|tx| tx.volume(id))?.ok_or_else(OpError::id_not_found)?;
+        if volume.name == DATABASE_VOLUME {
+            return Err(OpError::Conflict("Cannot delete volume containing the Heketi database".to_owned()));
+        }
+        let unfinished = match volume.pending {
+            Some(op) => self
+                .store()
+                .read(|tx| tx.operation(op))?
+                .filter(|operation| operation.kind == 2 && operation.status != OperationStatus::New),
+            None => None,
+        };
+        let new = OpId::random();
+        let op = unfinished.map_or(new, |operation| operation.id);
+        let slot = self.0.admission.enter(op)?;
+        self.start_in(slot, op, move |_, tx, op| {
+            build(tx, op, id).map_err(|error| error.while_building("Failed to set up volume delete"))
+        })
+        .await
+    }
+}
+
+fn build(tx: &Tx<'_>, op: OpId, id: VolumeId) -> Result<Plan, OpError> {
+    let volume = tx.volume(id)?.ok_or_else(OpError::id_not_found)?;
+    let bricks = tx.bricks_of_volume(id)?;
+    // Pending by this very operation: it is taken up again.
+    let in_use = |pending: Option<OpId>| pending.is_some_and(|by| by != op);
+    if in_use(volume.pending) || bricks.iter().any(|brick| in_use(brick.pending)) {
+        return Err(OpError::Failed(IN_USE.to_owned()));
+    }
+    tx.set_volume_pending(id, Some(op))?;
+    for brick in &bricks {
+        tx.set_brick_pending(brick.id, Some(op))?;
+    }
+    let bricks = bricks.into_iter().map(|brick| brick.id).collect();
+    Ok(Plan::VolumeDelete(VolumeDeletePlan { volume: id, bricks, reclaimed: HashMap::new() }))
+}
+
+#[async_trait]
+impl Stages for VolumeDeletePlan {
+    async fn exec(&mut self, ops: &Ops, _: OpId) -> Result<(), Failure> {
+        let (volume, bricks) = ops.load_volume(self.volume, &self.bricks)?;
+        let hosts = manage_hosts(&ops.cluster_nodes(volume.cluster)?, None);
+        Ops::try_on_hosts(&hosts, |_| true, |host| ops.nodes().volume_destroy(volume.cluster, host, &volume.name))
+            .await?;
+        self.reclaimed = ops.destroy_bricks(&bricks).await?;
+        Ok(())
+    }
+
+    fn finalize(&self, tx: &Tx<'_>) -> Result<Outcome, StoreError> {
+        release(tx, &self.bricks, &self.reclaimed)?;
+        tx.remove_volume(self.volume)?;
+        Ok(Outcome::Nothing)
+    }
+
+    async fn resolve(&mut self, ops: &Ops, op: OpId, cause: Cause<'_>) -> Result<Resolution, Failure> {
+        let Cause::Failed(_) = cause else {
+            self.exec(ops, op).await?;
+            return Ok(Resolution::Done);
+        };
+        let (volume, _) = ops.load_volume(self.volume, &[])?;
+        let hosts = manage_hosts(&ops.cluster_nodes(volume.cluster)?, None);
+        let facts = Ops::try_on_hosts(&hosts, |_| true, |host| ops.nodes().volume_info(host, &volume.name)).await?;
+        match facts {
+            // Gluster refused, because of snapshots or a peer that is down. It was stopped for that; its users want it back.
+            Some(facts) => {
+                if !facts.started {
+                    Ops::on_gluster(&hosts, |host| ops.nodes().volume_start(volume.cluster, host, &volume.name))
+                        .await?;
+                }
+                Ok(Resolution::Undone)
+            }
+            None => Err(Failure::Text("bricks are left of a volume that gluster has forgotten".to_owned())),
+        }
+    }
+
+    fn roll_back(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        for brick in &self.bricks {
+            tx.set_brick_pending(*brick, None)?;
+        }
+        tx.set_volume_pending(self.volume, None)
+    }
+}
