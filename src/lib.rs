@@ -3,18 +3,20 @@
 //!
 //! # The dependency rule
 //!
-//! `http`, `background` → `ops` → {`placement`, `store`, `exec`} → {`topology`, `api`, `ids`, `units`}; never upwards.
+//! `server` → `config`, `http`, `background` → `ops` → {`placement`, `store`, `exec`} → {`topology`, `api`, `ids`, `units`}; never upwards.
 //! `placement` and `topology` know no tokio, SQL, HTTP or clock; `store` and `exec` do not know each other; HTTP
 //! handlers never talk to a node. `tests/dependency_rule.rs` reads the sources and keeps it so.
 //! `docs/ARCHITECTURE.md` has the map.
 
 pub mod api;
+pub mod background;
 pub mod config;
 pub mod exec;
 pub mod http;
 pub mod ids;
 pub mod ops;
 pub mod placement;
+pub mod server;
 pub mod store;
 pub mod topology;
 pub mod units;
