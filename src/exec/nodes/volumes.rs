@@ -64,7 +64,8 @@ impl VolumeSpec {
 
     fn type_words(&self) -> Vec<String> {
         match self.durability {
-            Durability::None => Vec::new(),
+            // Gluster knows no volume of one copy: that is a plain one.
+            Durability::None | Durability::Replicate(Some(1)) => Vec::new(),
             Durability::Replicate(_) => {
                 let mut words = vec!["replica".to_owned(), self.durability.bricks_in_set().to_string()];
                 if self.arbiter {
