@@ -31,8 +31,7 @@ impl JobSettings {
     pub(super) fn cleaner(app: &Section<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
             enabled: !disabled(app, "disable_background_cleaner", "HEKETI_DISABLE_BACKGROUND_CLEANER")?,
-            // What a crash left is seen to at once, unless the operator wants time for a look.
-            start: seconds(app, "start_time_background_cleaner", 0)?,
+            start: seconds(app, "start_time_background_cleaner", 60)?,
             refresh: seconds(app, "refresh_time_background_cleaner", 3600)?,
         })
     }
@@ -146,13 +145,16 @@ pub(super) fn read_options(
     title: &str,
     notes: &mut Notes,
 ) -> Result<Vec<String>, ConfigError> {
-    let Some(list) = app.text_env(key, variable)? else { return Ok(Vec::new()) };
-    notes.info(format!("{title}: {list}"));
+    let list = app.text_env(key, variable)?.unwrap_or_default();
+    if !list.is_empty() {
+        notes.info(format!("{title}: {list}"));
+    }
     Ok(comma_list(&list))
 }
 
+/// Items are kept as they are, and an empty list has one empty item: clients see the list so (spec-ops.md 9.2).
 fn comma_list(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    text.split(',').map(str::to_owned).collect()
 }
 
 pub(super) fn read_max_volumes(app: &Section<'_>, notes: &mut Notes) -> Result<Option<u64>, ConfigError> {
