@@ -102,6 +102,7 @@ pub(super) fn read_commands(section: &Section<'_>, notes: &mut Notes) -> Result<
     let debug_umount_failures = section.flag("debug_umount_failures")?;
     let stripe = (section.int_or_remark("xfs_sw", notes)?, section.int_or_remark("xfs_su", notes)?);
     Ok(CommandSettings {
+        disk_identity: true,
         fstab: section.text_env("fstab", "HEKETI_FSTAB")?.unwrap_or(defaults.fstab),
         mount_options: section.text_env("mountopts", "HEKETI_MOUNT_OPTS")?.unwrap_or(defaults.mount_options),
         // A malformed variable is passed over in silence.

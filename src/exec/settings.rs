@@ -29,6 +29,8 @@ pub struct CommandSettings {
     pub debug_umount_failures: bool,
     /// Put before lvm and udevadm, empty for none.
     pub lvm_wrapper: String,
+    /// Read the PV UUID and the other names of a disk. Off for simulated disks, which have none in the reference.
+    pub disk_identity: bool,
 }
 
 impl Default for CommandSettings {
@@ -46,6 +48,7 @@ impl Default for CommandSettings {
             xfs_stripe: None,
             debug_umount_failures: false,
             lvm_wrapper: String::new(),
+            disk_identity: true,
         }
     }
 }

@@ -84,8 +84,10 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
 }
 
 fn open_nodes(config: &Config, store: &Store) -> anyhow::Result<Arc<Nodes>> {
+    let mut commands = config.commands.clone();
     let transport: Arc<dyn Transport> = match &config.executor {
         Executor::Mock { device_size } => {
+            commands.disk_identity = false;
             let sim = Sim::new(*device_size);
             simulation::rebuild(&sim, store).context("Unable to start application")?;
             tracing::warn!("the storage nodes are simulated: nothing is stored anywhere");
@@ -93,7 +95,7 @@ fn open_nodes(config: &Config, store: &Store) -> anyhow::Result<Arc<Nodes>> {
         }
         Executor::Ssh(ssh) => Arc::new(SshTransport::new(ssh.clone()).context("Unable to start application")?),
     };
-    Ok(Arc::new(Nodes::new(transport, config.commands.clone())))
+    Ok(Arc::new(Nodes::new(transport, commands)))
 }
 
 fn keys(config: &Config) -> anyhow::Result<Option<Keys>> {

@@ -203,13 +203,14 @@ impl Nodes {
         if extents.total != extents.allocated.saturating_add(extents.free) || extents.size == Kib::ZERO {
             return Err(answer(host, &vgdisplay, "vgdisplay returned an invalid string"));
         }
+        let (pv_uuid, paths) = if self.settings.disk_identity { (pv.pv_uuid, paths) } else { Default::default() };
         let size = |count: u64| Kib(count.saturating_mul(extents.size.0));
         Ok(DeviceFacts {
             total: size(extents.total),
             free: size(extents.free),
             used: size(extents.allocated),
             extent: extents.size,
-            pv_uuid: pv.pv_uuid,
+            pv_uuid,
             paths,
         })
     }
