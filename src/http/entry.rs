@@ -1,7 +1,7 @@
 //! What happens to every request, in the reference's order (spec-api.md 1.1): unclean paths, the open routes, the token,
 //! then the routes.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::extract::State;
@@ -15,6 +15,8 @@ use super::{App, access, auth, path};
 
 /// Longest body that is read. The longest sensible request is far shorter.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
+/// How long a client may take to send its body.
+const BODY_TIME: Duration = Duration::from_secs(60);
 
 /// Answers one request.
 pub async fn handle(State(app): State<App>, request: Request<Body>) -> Reply {
@@ -73,13 +75,14 @@ async fn authorized(app: &App, parts: Parts, body: Body, path: String) -> Reply 
     };
     // The reference looks at bodies of DELETE only when their length is given.
     let has_length = parts.headers.get(axum::http::header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-    let body = match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
+    let body = match tokio::time::timeout(BODY_TIME, Limited::new(body, BODY_LIMIT).collect()).await {
+        Err(_) => return reply::error(StatusCode::REQUEST_TIMEOUT, "the request body did not arrive in time"),
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let text = format!("the request body is longer than {BODY_LIMIT} bytes");
             return reply::error(StatusCode::PAYLOAD_TOO_LARGE, &text);
         }
-        Err(_) => return reply::error(StatusCode::BAD_REQUEST, "the request body could not be read"),
+        Ok(Err(_)) => return reply::error(StatusCode::BAD_REQUEST, "the request body could not be read"),
     };
     let call = Call { app, id: route.id, body, has_length };
     match (route.handler)(call).await {

@@ -7,14 +7,15 @@ mod handlers;
 mod path;
 mod reply;
 mod routes;
+mod serve;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use axum::Router;
-use tokio::net::TcpListener;
-
 pub use auth::Keys;
 pub use entry::handle;
+pub use serve::{SILENCE, serve};
 
 use crate::ops::Ops;
 
@@ -40,14 +41,4 @@ impl App {
     fn keys(&self) -> Option<&Keys> {
         self.0.keys.as_ref()
     }
-}
-
-/// Serves until `end` resolves, then answers what has been asked already.
-pub async fn serve(
-    listener: TcpListener,
-    app: App,
-    end: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let router = Router::new().fallback(entry::handle).with_state(app);
-    axum::serve(listener, router).with_graceful_shutdown(end).await
 }

@@ -26,10 +26,14 @@ impl Ops {
             .await
     }
 
+    /// Forgets answers of the queue that are older than they are kept. Returns how many.
+    pub async fn forget_old_answers(&self) -> Result<usize, StoreError> {
+        let expired = now().saturating_sub(i64::try_from(JOBS_KEPT.as_secs()).unwrap_or(i64::MAX));
+        self.store().write(move |tx| tx.expire_jobs(expired)).await
+    }
+
     /// Resolves all operations that are stale or failed and that nobody works on. Returns how many remain.
     pub async fn clean(&self) -> Result<usize, StoreError> {
-        let expired = now().saturating_sub(i64::try_from(JOBS_KEPT.as_secs()).unwrap_or(i64::MAX));
-        self.store().write(move |tx| tx.expire_jobs(expired)).await?;
         let operations = self.store().read(|tx| tx.operations())?;
         let turns = Arc::new(Semaphore::new(AT_ONCE));
         let mut runs = tokio::task::JoinSet::new();

@@ -3,20 +3,25 @@
 mod logging;
 mod simulation;
 
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tokio::net::TcpListener;
+use sd_notify::NotifyState;
+use tokio::net::TcpSocket;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
 
 pub use logging::start_log;
 
 use crate::config::{Config, DefaultState, Executor, Note};
 use crate::exec::ssh::SshTransport;
 use crate::exec::{Nodes, Transport, sim::Sim};
-use crate::http::{App, Keys, serve};
+use crate::http::{App, Keys, SILENCE, serve};
 use crate::ops::{Ops, OpsSettings};
 use crate::store::Store;
 use crate::{background, config::LogLevel};
@@ -25,6 +30,8 @@ use crate::{background, config::LogLevel};
 const DRAIN: Duration = Duration::from_secs(20);
 /// How long answers under way may take after that.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// Reads the configuration file.
 pub fn read_config(file: &Path, env: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<(Config, Vec<Note>)> {
@@ -83,19 +90,37 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
     Ok(Arc::new(store))
 }
 
-fn open_nodes(config: &Config, store: &Store) -> anyhow::Result<Arc<Nodes>> {
-    let mut commands = config.commands.clone();
-    let transport: Arc<dyn Transport> = match &config.executor {
-        Executor::Mock { device_size } => {
-            commands.disk_identity = false;
-            let sim = Sim::new(*device_size);
-            simulation::rebuild(&sim, store).context("Unable to start application")?;
-            tracing::warn!("the storage nodes are simulated: nothing is stored anywhere");
-            Arc::new(sim)
+/// The way to the nodes, without talking to any.
+enum Way {
+    Simulated(Arc<Sim>),
+    Ssh(SshTransport),
+}
+
+impl Way {
+    /// Reads the key of SSH.
+    fn new(config: &Config) -> anyhow::Result<Self> {
+        match &config.executor {
+            Executor::Mock { device_size } => Ok(Self::Simulated(Arc::new(Sim::new(*device_size)))),
+            Executor::Ssh(ssh) => {
+                let ssh = SshTransport::new(ssh.clone()).context("Unable to start application")?;
+                Ok(Self::Ssh(ssh))
+            }
         }
-        Executor::Ssh(ssh) => Arc::new(SshTransport::new(ssh.clone()).context("Unable to start application")?),
-    };
-    Ok(Arc::new(Nodes::new(transport, commands)))
+    }
+
+    fn into_nodes(self, config: &Config, store: &Store) -> anyhow::Result<Arc<Nodes>> {
+        let mut commands = config.commands.clone();
+        let transport: Arc<dyn Transport> = match self {
+            Self::Simulated(sim) => {
+                commands.disk_identity = false;
+                simulation::rebuild(&sim, store).context("Unable to start application")?;
+                tracing::warn!("the storage nodes are simulated: nothing is stored anywhere");
+                sim
+            }
+            Self::Ssh(ssh) => Arc::new(ssh),
+        };
+        Ok(Arc::new(Nodes::new(transport, commands)))
+    }
 }
 
 fn keys(config: &Config) -> anyhow::Result<Option<Keys>> {
@@ -107,80 +132,139 @@ fn keys(config: &Config) -> anyhow::Result<Option<Keys>> {
     }))
 }
 
-async fn listen(port: &str) -> anyhow::Result<TcpListener> {
+/// Takes the port. Clients find nobody there until `listen`.
+fn take_port(port: &str) -> anyhow::Result<TcpSocket> {
     let number: u16 = match port {
         "" => 0,
         text => text.parse().with_context(|| format!("port: '{text}' is not a number from 1 to 65535"))?,
     };
+    let take = |socket: std::io::Result<TcpSocket>, address: IpAddr| {
+        let socket = socket?;
+        // Connections of the last server may linger.
+        socket.set_reuseaddr(true)?;
+        socket.bind((address, number).into())?;
+        Ok(socket)
+    };
     // All interfaces of both families where the system has IPv6, else IPv4.
-    let bound = match TcpListener::bind(("::", number)).await {
-        Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => TcpListener::bind(("0.0.0.0", number)).await,
+    let taken = match take(TcpSocket::new_v6(), Ipv6Addr::UNSPECIFIED.into()) {
+        Err(error) if !is_taken(&error) => take(TcpSocket::new_v4(), Ipv4Addr::UNSPECIFIED.into()),
         other => other,
     };
-    bound.with_context(|| format!("HTTP Server error: cannot listen on port {number}"))
+    taken.map_err(|error| no_port(number, &error))
+}
+
+fn is_taken(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::AddrInUse
+}
+
+fn no_port(number: u16, error: &std::io::Error) -> anyhow::Error {
+    let why = if is_taken(error) { "another program listens there".to_owned() } else { error.to_string() };
+    anyhow::anyhow!("HTTP Server error: cannot listen on port {number}: {why}")
 }
 
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+    user2: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            // Ends the reference as well, but at once and without a word.
+            hangup: signal(SignalKind::hangup())?,
+            user2: signal(SignalKind::user_defined2())?,
+        })
     }
 
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// Waits for a signal that asks for the end.
+    async fn end(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => return,
+                // Ends the reference's maintenance states.
+                _ = self.user2.recv() => tracing::info!("SIGUSR2: the state is normal already"),
+            }
         }
     }
 }
 
+/// Says it to whoever started the server; nobody may be there to read it.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
 /// Serves until a signal ends it. Operations under way are given time to end; the rest is left to recovery.
+///
+/// All that can be wrong with the configuration, its files and the port shows before the database is touched, and
+/// nothing that another server may be doing is called cut off before its database and port are ours.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     refuse_what_is_missing(&config)?;
-    let store = open_store(&config)?;
     let keys = keys(&config)?;
-    let nodes = open_nodes(&config, &store)?;
-    let ops = Ops::new(Arc::clone(&store), nodes, settings(&config));
+    let way = Way::new(&config)?;
+    let socket = take_port(&config.port)?;
+    let port = socket.local_addr()?.port();
+    let store = open_store(&config)?;
+    let nodes = way.into_nodes(&config, &store)?;
+    let listener = socket.listen(BACKLOG).map_err(|error| no_port(port, &error))?;
+    let ops = Ops::new(store, nodes, settings(&config));
     let unresolved = ops.take_over().await.context("Unable to start application")?;
     if unresolved > 0 {
         tracing::warn!("{unresolved} operations were cut off by the end of the last server; they are being resolved");
     }
-    let listener = listen(&config.port).await?;
-    let port = listener.local_addr()?.port();
-    let mut timers = tokio::task::JoinSet::new();
-    if config.cleaner.enabled {
-        timers.spawn(background::clean_operations(ops.clone(), config.cleaner.start, config.cleaner.refresh));
+    let (end, ended) = oneshot::channel::<()>();
+    let app = App::new(ops.clone(), keys);
+    let serving = tokio::spawn(async move {
+        let ended = async {
+            // An error means that the sender is gone, which is the end too.
+            let _ = ended.await;
+        };
+        serve(listener, app, SILENCE, ended).await;
+    });
+    say(&format!("Listening on port {port}"));
+    // Not under systemd: nobody to tell.
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    let timers = start_timers(&config, &ops);
+    signals.end().await;
+    say("Shutting down...");
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    tokio::select! {
+        () = finish(ops, timers, end, serving) => {}
+        // Whoever signals twice is in a hurry.
+        () = signals.end() => tracing::warn!("a second signal: operations under way are resolved at the next start"),
     }
-    if config.health_monitor.enabled {
-        let monitor = &config.health_monitor;
+    Ok(())
+}
+
+/// What the server does by itself.
+fn start_timers(config: &Config, ops: &Ops) -> JoinSet<()> {
+    let mut timers = JoinSet::new();
+    timers.spawn(background::resolve_cut_off(ops.clone()));
+    timers.spawn(background::forget_old_answers(ops.clone()));
+    let cleaner = &config.cleaner;
+    if cleaner.enabled {
+        timers.spawn(background::clean_operations(ops.clone(), cleaner.start, cleaner.refresh));
+    }
+    let monitor = &config.health_monitor;
+    if monitor.enabled {
         timers.spawn(background::watch_nodes(ops.clone(), monitor.start, monitor.refresh));
     }
-    let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(listener, App::new(ops.clone(), keys), async {
-        // An error means that the sender is gone, which is the end too.
-        let _ = ended.await;
-    }));
-    println!("Listening on port {port}");
-    // Not under systemd: nobody to tell.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    signals.wait().await;
-    println!("Shutting down...");
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    timers
+}
+
+/// Lets operations under way come to their end, still answering about them, and then the answers.
+async fn finish(ops: Ops, mut timers: JoinSet<()>, end: oneshot::Sender<()>, serving: JoinHandle<()>) {
     timers.shutdown().await;
-    let left = tokio::select! {
-        left = ops.drain(DRAIN) => left,
-        // Whoever signals twice is in a hurry.
-        () = signals.wait() => 1,
-    };
+    let left = ops.drain(DRAIN).await;
     if left > 0 {
-        tracing::warn!("operations were still under way; they are resolved at the next start");
+        tracing::warn!("{left} operations are still under way; they are resolved at the next start");
     }
     drop(end);
     let _ = tokio::time::timeout(LAST_ANSWERS, serving).await;
-    Ok(())
 }

@@ -26,7 +26,7 @@ pub enum StoreError {
     #[error("cannot open the database {0}: {1}")]
     Open(PathBuf, String),
     /// Another process uses the file.
-    #[error("the database {0} is in use by another process")]
+    #[error("the database {0} is in use by another heketi server")]
     InUse(PathBuf),
     /// SQLite refused a statement.
     #[error("database error: {0}")]

@@ -40,19 +40,21 @@ pub struct Store {
     writer: writer::Writer,
     readers: Vec<Mutex<Connection>>,
     next_reader: AtomicUsize,
+    // Last, so that it is given back when all connections are closed.
+    _lock: open::Lock,
 }
 
 const READERS: usize = 4;
 
 impl Store {
     /// Opens the file, brings its schema up to date, and starts the writer. A missing file is made if its folder exists;
-    /// `created` tells. A file that is not ours is refused and left as it is.
+    /// `created` tells. A file that is not ours, or that another process works on, is refused and left as it is.
     pub fn open(path: &Path) -> Result<(Self, bool), StoreError> {
-        let (connection, created) = open::open_writer(path)?;
+        let (lock, connection, created) = open::open_writer(path)?;
         let readers =
             (0..READERS).map(|_| open::open_reader(path).map(Mutex::new)).collect::<Result<_, StoreError>>()?;
         let writer = writer::Writer::start(connection)?;
-        Ok((Self { writer, readers, next_reader: AtomicUsize::new(0) }, created))
+        Ok((Self { writer, readers, next_reader: AtomicUsize::new(0), _lock: lock }, created))
     }
 
     /// Runs `change` in a transaction. `Err` undoes all it did; `Ok` arrives once it is on the disk.

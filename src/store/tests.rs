@@ -79,6 +79,7 @@ fn files_that_are_not_ours_are_refused_and_left_alone() {
         let error = Store::open(&path).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), content);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing appears beside it");
     }
     let missing = Store::open(&folder.path().join("no/heketi.db")).err().unwrap();
     assert!(matches!(missing, StoreError::NoFolder(_)));
@@ -93,5 +94,59 @@ fn a_newer_schema_and_another_programs_database_are_refused() {
     assert!(matches!(Store::open(&newer).err(), Some(StoreError::Newer(_, 99, 1))));
     let other = folder.path().join("other.db");
     rusqlite::Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+    let before = std::fs::read(&other).unwrap();
     assert!(matches!(Store::open(&other).err(), Some(StoreError::Foreign(..))));
+    assert_eq!(std::fs::read(&other).unwrap(), before);
+}
+
+#[tokio::test]
+async fn one_process_at_a_time_has_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("heketi.db");
+    let (store, _) = Store::open(&path).unwrap();
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    for name in [&path, &link] {
+        let error = Store::open(name).err().unwrap();
+        assert!(matches!(error, StoreError::InUse(_)), "{error}");
+        assert!(error.to_string().contains(&name.display().to_string()), "{error}");
+    }
+    store.write::<_, StoreError, _>(add_one).await.unwrap();
+    drop(store);
+    assert_eq!(count(&Store::open(&link).unwrap().0), 1);
+}
+
+#[test]
+fn what_a_crash_leaves_of_a_new_file_is_no_obstacle() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("heketi.db");
+    std::fs::write(folder.path().join("heketi.db.new"), b"SQLite form").unwrap();
+    std::fs::write(folder.path().join("heketi.db.lock"), b"").unwrap();
+    let (store, created) = Store::open(&path).unwrap();
+    assert!(created);
+    assert_eq!(count(&store), 0);
+    assert!(!folder.path().join("heketi.db.new").exists());
+}
+
+#[test]
+fn no_file_is_made_where_one_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (linked, target) = (folder.path().join("linked.db"), folder.path().join("target.db"));
+    std::os::unix::fs::symlink(&target, &linked).unwrap();
+    assert!(Store::open(&linked).err().unwrap().to_string().contains("does not exist"));
+    let lost = folder.path().join("lost.db");
+    std::fs::write(folder.path().join("lost.db-wal"), b"changes").unwrap();
+    assert!(Store::open(&lost).err().unwrap().to_string().contains("lost.db-wal"));
+    assert!(!target.exists() && !lost.exists());
+}
+
+#[test]
+fn the_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let _store = Store::open(&folder.path().join("heketi.db")).unwrap();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.file_name());
+    }
 }
