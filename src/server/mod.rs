@@ -88,7 +88,7 @@ fn open_nodes(config: &Config, store: &Store) -> anyhow::Result<Arc<Nodes>> {
     let transport: Arc<dyn Transport> = match &config.executor {
         Executor::Mock { device_size } => {
             commands.disk_identity = false;
-            let sim = Sim::new(*device_size);
+            let sim = Sim::tolerant(*device_size);
             simulation::rebuild(&sim, store).context("Unable to start application")?;
             tracing::warn!("the storage nodes are simulated: nothing is stored anywhere");
             Arc::new(sim)
