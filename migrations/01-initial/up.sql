@@ -54,7 +54,7 @@ CREATE TABLE volumes (
     cluster BLOB NOT NULL REFERENCES clusters (id),
     name TEXT NOT NULL,
     size_gib INTEGER NOT NULL CHECK (size_gib >= 0),
-    -- 'none', 'replicate' or 'disperse'; the numbers as the client sent them.
+    -- 'none', 'replicate' or 'disperse'; the numbers as the client sent them, whatever the durability.
     durability TEXT NOT NULL CHECK (durability IN ('none', 'replicate', 'disperse')),
     replica INTEGER,
     disperse_data INTEGER,

@@ -4,6 +4,7 @@
 mod body;
 mod clusters;
 mod devices;
+pub mod go_json;
 mod json;
 mod nodes;
 mod states;

@@ -19,6 +19,16 @@ fn the_reader_is_as_tolerant_as_the_references() {
     assert_eq!(request.snapshot, SnapshotInfo { enable: true, factor: 1.1 });
     assert_eq!(volume("null").unwrap().size, 0);
     assert_eq!(volume(r#"{"size":1,"size":2}"#).unwrap().size, 2);
+    assert_eq!(volume(r#"{"size":1,"SIZE":2,"size":3,"Size":null}"#).unwrap().size, 3);
+    assert_eq!(volume(r#"{"size":-0,"name":"\ud800"}"#).unwrap().name, "\u{fffd}");
+    let merged = volume(
+        r#"{"durability":{"type":"replicate"},"Durability":{"replicate":{"replica":3}},"clusters":["a"],"clusters":null}"#,
+    );
+    let merged = merged.unwrap();
+    assert_eq!((merged.durability.kind.as_str(), merged.durability.replicate.replica), ("replicate", 3));
+    assert!(merged.clusters.is_empty());
+    let tags = Body::parse(br#"{"tags":{"a":"1","b":null},"TAGS":{"a":"2"}}"#).unwrap().map("tags").unwrap();
+    assert_eq!(tags, [("a".to_owned(), "2".to_owned()), ("b".to_owned(), String::new())].into());
 }
 
 #[test]
@@ -39,6 +49,8 @@ fn what_is_not_json_of_the_right_types_is_refused() {
         r#"{"clusters":"x"}"#,
         r#"{"clusters":[1]}"#,
         r#"{"durability":[]}"#,
+        r#"{"size":"x","size":1}"#,
+        r#"{"snapshot":{"factor":1e39}}"#,
     ] {
         assert!(volume(text).is_err(), "{text}");
     }

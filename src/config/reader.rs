@@ -5,18 +5,13 @@ use std::fmt;
 use std::num::{IntErrorKind, ParseIntError};
 use std::str::FromStr;
 
-use serde_json::{Map, Value};
-
 use super::ConfigError;
 use super::notes::Notes;
+use crate::api::go_json::{self, Json};
 
 /// The first JSON value of a text; what follows is not read.
-pub(super) fn first_value(text: &str) -> Result<Value, ConfigError> {
-    match serde_json::Deserializer::from_str(text).into_iter().next() {
-        None => Err(ConfigError::parse("EOF, the file is empty")),
-        Some(Ok(value)) => Ok(value),
-        Some(Err(error)) => Err(ConfigError::parse(&error.to_string())),
-    }
+pub(super) fn first_value(text: &str) -> Result<Json, ConfigError> {
+    go_json::parse_first(text.as_bytes()).map_err(|broken| ConfigError::parse(&broken))
 }
 
 /// One object of the file, or its absence, and the environment that overrides it. Absent strings are none, absent
@@ -25,12 +20,12 @@ pub(super) struct Section<'a> {
     /// The environment.
     pub(super) env: Env<'a>,
     path: String,
-    map: Option<&'a Map<String, Value>>,
+    map: Option<&'a [(String, Json)]>,
 }
 
 impl<'a> Section<'a> {
     /// The whole file.
-    pub(super) fn root(value: &'a Value, env: Env<'a>) -> Result<Self, ConfigError> {
+    pub(super) fn root(value: &'a Json, env: Env<'a>) -> Result<Self, ConfigError> {
         Ok(Self { env, path: String::new(), map: object("the file", Some(value))? })
     }
 
@@ -48,7 +43,7 @@ impl<'a> Section<'a> {
 
     /// A string; an empty one counts as absent.
     pub(super) fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
-        let text = self.typed(key, "a string", Value::as_str)?;
+        let text = self.typed(key, "a string", Json::as_str)?;
         Ok(text.filter(|text| !text.is_empty()).map(str::to_owned))
     }
 
@@ -61,7 +56,7 @@ impl<'a> Section<'a> {
     /// A list of strings, or one string.
     pub(super) fn texts(&self, key: &str) -> Result<Vec<String>, ConfigError> {
         let list = self.typed(key, "a string or a list of strings", |value| match value {
-            Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+            Json::List(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
             other => Some(vec![other.as_str()?.to_owned()]),
         })?;
         Ok(list.unwrap_or_default())
@@ -78,23 +73,23 @@ impl<'a> Section<'a> {
     }
 
     fn boolean(&self, key: &str) -> Result<Option<bool>, ConfigError> {
-        self.typed(key, "true or false", Value::as_bool)
+        self.typed(key, "true or false", as_bool)
     }
 
     /// A whole number.
     pub(super) fn int(&self, key: &str) -> Result<i64, ConfigError> {
-        Ok(self.typed(key, "a whole number", Value::as_i64)?.unwrap_or_default())
+        Ok(self.typed(key, "a whole number", Json::as_i64)?.unwrap_or_default())
     }
 
     /// A whole number that may not be negative.
     pub(super) fn uint(&self, key: &str) -> Result<u64, ConfigError> {
-        Ok(self.typed(key, "a whole number that is not negative", Value::as_u64)?.unwrap_or_default())
+        Ok(self.typed(key, "a whole number that is not negative", as_u64)?.unwrap_or_default())
     }
 
     /// The same, in 32 bits.
     pub(super) fn uint32(&self, key: &str) -> Result<u32, ConfigError> {
         let number = self.typed(key, "a whole number from 0 to 4294967295", |value| {
-            value.as_u64().and_then(|number| u32::try_from(number).ok())
+            as_u64(value).and_then(|number| u32::try_from(number).ok())
         })?;
         Ok(number.unwrap_or_default())
     }
@@ -103,7 +98,7 @@ impl<'a> Section<'a> {
     /// reference shipped has a remark there.
     pub(super) fn int_or_remark(&self, key: &str, notes: &mut Notes) -> Result<i64, ConfigError> {
         match self.value(key) {
-            Some(Value::String(text)) if text.trim().parse::<f64>().is_err() => {
+            Some(Json::Text(text)) if text.trim().parse::<f64>().is_err() => {
                 notes.warn(format!("{} holds text where a whole number is expected; taken as not set", self.name(key)));
                 Ok(0)
             }
@@ -115,15 +110,15 @@ impl<'a> Section<'a> {
         &self,
         key: &str,
         expected: &str,
-        convert: impl Fn(&'a Value) -> Option<T>,
+        convert: impl Fn(&'a Json) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
         let Some(value) = self.value(key) else { return Ok(None) };
         convert(value).map(Some).ok_or_else(|| wrong_type(&self.name(key), expected, value))
     }
 
     /// The last value given for a key that is not null.
-    fn value(&self, key: &str) -> Option<&'a Value> {
-        let mut given = self.map?.iter().filter(|(name, value)| name.eq_ignore_ascii_case(key) && !value.is_null());
+    fn value(&self, key: &str) -> Option<&'a Json> {
+        let mut given = self.map?.iter().filter(|(name, value)| name.eq_ignore_ascii_case(key) && *value != Json::Null);
         given.next_back().map(|(_, value)| value)
     }
 
@@ -132,23 +127,31 @@ impl<'a> Section<'a> {
     }
 }
 
-fn object<'a>(name: &str, value: Option<&'a Value>) -> Result<Option<&'a Map<String, Value>>, ConfigError> {
+fn as_bool(value: &Json) -> Option<bool> {
+    if let Json::Bool(flag) = value { Some(*flag) } else { None }
+}
+
+fn as_u64(value: &Json) -> Option<u64> {
+    if let Json::Number(number) = value { number.parse().ok() } else { None }
+}
+
+fn object<'a>(name: &str, value: Option<&'a Json>) -> Result<Option<&'a [(String, Json)]>, ConfigError> {
     match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(map)) => Ok(Some(map)),
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::Object(map)) => Ok(Some(map)),
         Some(other) => Err(wrong_type(name, "an object", other)),
     }
 }
 
 /// Names the key and what was found, never a text: it may be a secret.
-fn wrong_type(name: &str, expected: &str, found: &Value) -> ConfigError {
+fn wrong_type(name: &str, expected: &str, found: &Json) -> ConfigError {
     let found = match found {
-        Value::Null => "null".to_owned(),
-        Value::Bool(_) => "a boolean".to_owned(),
-        Value::Number(number) => format!("the number {number}"),
-        Value::String(_) => "a string".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
+        Json::Null => "null".to_owned(),
+        Json::Bool(_) => "a boolean".to_owned(),
+        Json::Number(number) => format!("the number {number}"),
+        Json::Text(_) => "a string".to_owned(),
+        Json::List(_) => "a list".to_owned(),
+        Json::Object(_) => "an object".to_owned(),
     };
     ConfigError::parse(&format!("{name}: expected {expected}, found {found}"))
 }

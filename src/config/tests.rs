@@ -98,7 +98,7 @@ fn keys_match_in_any_case_and_junk_is_ignored() {
 #[test]
 fn mistakes_are_told_in_one_clear_line() {
     let table = [
-        ("", "Unable to parse configuration: EOF, the file is empty"),
+        ("", "Unable to parse configuration: EOF"),
         (
             r#"{"port": 8080, "glusterfs": {}}"#,
             "Unable to parse configuration: port: expected a string, found the number 8080",
@@ -152,7 +152,10 @@ fn mistakes_are_told_in_one_clear_line() {
     for (text, expected) in table {
         assert_eq!(error(text), expected, "{text}");
     }
-    assert!(error("{// no\n}").starts_with("Unable to parse configuration: "));
+    assert_eq!(
+        error("{// no\n}"),
+        "Unable to parse configuration: invalid character '/' looking for beginning of object key string"
+    );
 }
 
 #[test]

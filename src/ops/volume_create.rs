@@ -16,7 +16,7 @@ use crate::exec::nodes::{Reclaimed, VolumeSpec};
 use crate::ids::{BrickId, ClusterId, DeviceId, JobId, OpId, VolumeId};
 use crate::placement::{PlannedBrick, check_volume_size};
 use crate::store::{Outcome, StoreError, Tx};
-use crate::topology::{Durability, Volume, VolumeOptions};
+use crate::topology::{Durability, DurabilityNumbers, Volume, VolumeOptions};
 use crate::units::Gib;
 
 /// A checked request for a volume.
@@ -30,6 +30,8 @@ pub struct VolumeCreate {
     pub name: String,
     /// How it survives the loss of bricks.
     pub durability: Durability,
+    /// What the request said about that, to be told again.
+    pub durability_numbers: DurabilityNumbers,
     /// Group that owns the brick directories.
     pub gid: i64,
     /// Options of the request alone.
@@ -59,7 +61,7 @@ pub struct VolumeCreatePlan {
     reclaimed: HashMap<BrickId, Reclaimed>,
     /// The record that was rolled back, for another attempt.
     #[serde(skip)]
-    removed: Option<Volume>,
+    removed: Option<Box<Volume>>,
 }
 
 /// What block volumes may use of a hosting volume, and what is kept back (spec-ops.md 2.6).
@@ -112,6 +114,7 @@ fn build(ops: &Ops, tx: &Tx<'_>, op: OpId, request: VolumeCreate, candidates: Ve
         name: if request.name.is_empty() { format!("vol_{id}") } else { request.name },
         size: request.size,
         durability: request.durability,
+        durability_numbers: request.durability_numbers,
         gid: request.gid,
         options: VolumeOptions(options),
         block: request.block,
@@ -277,12 +280,12 @@ impl Stages for VolumeCreatePlan {
 
     fn roll_back(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
         release(tx, &self.bricks, &self.reclaimed)?;
-        self.removed = tx.volume(self.volume)?;
+        self.removed = tx.volume(self.volume)?.map(Box::new);
         tx.remove_volume(self.volume)
     }
 
     fn plan_again(&mut self, ops: &Ops, tx: &Tx<'_>, op: OpId, failure: &Failure) -> Result<bool, OpError> {
-        let Some(mut volume) = self.removed.take() else { return Ok(false) };
+        let Some(mut volume) = self.removed.take().map(|volume| *volume) else { return Ok(false) };
         let Failure::Node(_, device) = failure else { return Ok(false) };
         let Some(left) = self.retries_left.checked_sub(1) else { return Ok(false) };
         self.avoid.extend(device);

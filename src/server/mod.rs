@@ -100,7 +100,7 @@ impl Way {
     /// Reads the key of SSH.
     fn new(config: &Config) -> anyhow::Result<Self> {
         match &config.executor {
-            Executor::Mock { device_size } => Ok(Self::Simulated(Arc::new(Sim::new(*device_size)))),
+            Executor::Mock { device_size } => Ok(Self::Simulated(Arc::new(Sim::tolerant(*device_size)))),
             Executor::Ssh(ssh) => {
                 let ssh = SshTransport::new(ssh.clone()).context("Unable to start application")?;
                 Ok(Self::Ssh(ssh))

@@ -5,17 +5,20 @@ use rusqlite::{OptionalExtension, Row};
 use super::sql_types::{from_json, to_json};
 use super::{StoreError, Tx};
 use crate::ids::{ClusterId, OpId, VolumeId};
-use crate::topology::{Durability, Volume, VolumeOptions};
+use crate::topology::{Durability, DurabilityNumbers, Volume, VolumeOptions};
 use crate::units::Gib;
 
 const COLUMNS: &str = "id, cluster, name, size_gib, durability, replica, disperse_data, disperse_redundancy, gid, options, \
                        block, snapshot, snapshot_factor, requested_clusters, pending";
 
 fn volume(row: &Row<'_>) -> Result<Volume, StoreError> {
+    let number = |column: usize| row.get::<_, Option<i64>>(column).map(Option::unwrap_or_default);
+    let numbers = DurabilityNumbers { replica: number(5)?, data: number(6)?, redundancy: number(7)? };
+    let small = |number: i64| u32::try_from(number).map_err(|e| StoreError::damaged("volumes", e));
     let durability = match row.get_ref(4)?.as_str().map_err(|e| StoreError::damaged("volumes", e))? {
         "none" => Durability::None,
-        "replicate" => Durability::Replicate(row.get(5)?),
-        "disperse" => Durability::Disperse { data: row.get(6)?, redundancy: row.get(7)? },
+        "replicate" => Durability::Replicate(Some(small(numbers.replica)?).filter(|copies| *copies > 0)),
+        "disperse" => Durability::Disperse { data: small(numbers.data)?, redundancy: small(numbers.redundancy)? },
         other => return Err(StoreError::damaged("volumes", format!("unknown durability {other}"))),
     };
     Ok(Volume {
@@ -24,6 +27,7 @@ fn volume(row: &Row<'_>) -> Result<Volume, StoreError> {
         name: row.get(2)?,
         size: row.get(3)?,
         durability,
+        durability_numbers: numbers,
         gid: row.get(8)?,
         options: VolumeOptions(from_json("volumes", row.get_ref(9)?)?),
         block: row.get(10)?,
@@ -62,11 +66,12 @@ impl Tx<'_> {
 
     /// Adds a volume. Of a block hosting volume, `free` and `reserved` are what block volumes may use and may not.
     pub fn add_volume(&self, volume: &Volume, free: Gib, reserved: Gib) -> Result<(), StoreError> {
-        let (durability, replica, data, redundancy) = match volume.durability {
-            Durability::None => ("none", None, None, None),
-            Durability::Replicate(copies) => ("replicate", copies, None, None),
-            Durability::Disperse { data, redundancy } => ("disperse", None, Some(data), Some(redundancy)),
+        let durability = match volume.durability {
+            Durability::None => "none",
+            Durability::Replicate(_) => "replicate",
+            Durability::Disperse { .. } => "disperse",
         };
+        let DurabilityNumbers { replica, data, redundancy } = volume.durability_numbers;
         self.connection
             .prepare_cached(
                 "INSERT INTO volumes (id, cluster, name, size_gib, durability, replica, disperse_data, disperse_redundancy,

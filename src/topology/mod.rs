@@ -170,6 +170,18 @@ impl Durability {
     }
 }
 
+/// The numbers of a durability as the client sent them, 0 for those left out. Clients read all of them again, those of
+/// the other durabilities too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DurabilityNumbers {
+    /// Copies.
+    pub replica: i64,
+    /// Bricks' worth of data.
+    pub data: i64,
+    /// Bricks that may be lost.
+    pub redundancy: i64,
+}
+
 /// A gluster volume.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Volume {
@@ -183,6 +195,8 @@ pub struct Volume {
     pub size: Gib,
     /// How it survives the loss of bricks.
     pub durability: Durability,
+    /// What the request said about that.
+    pub durability_numbers: DurabilityNumbers,
     /// Group that owns the brick directories; 0 leaves root.
     pub gid: i64,
     /// Gluster options as stored and reported, in order; empty strings are kept.

@@ -132,14 +132,14 @@ impl Nodes {
         }
         let mut set = self.gluster().args(["volume", "set", &spec.name]);
         for (key, value) in spec.options.for_gluster() {
-            if key == "group" {
+            if value.is_empty() {
+                // Gluster refuses it; among others, the next key would be its value.
+                self.change(host, self.gluster().args(["volume", "set", &spec.name, key])).await?;
+            } else if key == "group" {
                 // Gluster takes a group only by itself.
                 self.change(host, self.gluster().args(["volume", "set", &spec.name, key, value])).await?;
             } else {
-                set = set.arg(key);
-                if !value.is_empty() {
-                    set = set.arg(value);
-                }
+                set = set.args([key, value]);
             }
         }
         self.change(host, set.arg("user.heketi.id").arg(spec.id.to_string())).await?;

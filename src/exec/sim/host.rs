@@ -216,6 +216,7 @@ pub(super) fn clean(path: &str) -> String {
 /// A storage node.
 pub(super) struct Host {
     pub device_size: Gib,
+    pub tolerant: bool,
     pub powered: bool,
     pub glusterd: bool,
     pub disks: HashMap<String, Disk>,
@@ -229,13 +230,14 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub fn new(device_size: Gib) -> Self {
+    pub fn new(device_size: Gib, tolerant: bool) -> Self {
         let mut root = Tree::default();
         for path in ["/etc", "/var/lib", "/run", "/mnt", "/tmp", "/dev"] {
             root.make_all(path);
         }
         Self {
             device_size,
+            tolerant,
             powered: true,
             glusterd: true,
             disks: HashMap::new(),

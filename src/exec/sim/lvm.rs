@@ -234,9 +234,36 @@ impl Host {
         }
     }
 
+    /// Makes room for another disk of this name; the one in use is only reached by its volume group from now on.
+    fn set_aside(&mut self, name: &str) {
+        let Some(disk) = self.disks.remove(name) else { return };
+        let aside = (1_u32..).map(|n| format!("{name} #{n}")).find(|aside| !self.disks.contains_key(aside));
+        let Some(aside) = aside else { return };
+        if let Some(pv) = &disk.pv {
+            self.pv_uuids.insert(pv.uuid.clone(), aside.clone());
+            if let Some(vg) = pv.vg.as_ref().and_then(|vg| self.vgs.get_mut(vg)) {
+                vg.disk.clone_from(&aside);
+            }
+        }
+        self.disks.insert(aside, disk);
+    }
+
+    /// A disk of this name that was set aside and whose volume group has gone since.
+    fn unused_aside(&self, name: &str) -> Option<String> {
+        let unused = |disk: &Disk| disk.pv.as_ref().is_some_and(|pv| pv.vg.is_none());
+        let aside = format!("{name} #");
+        self.disks
+            .iter()
+            .find(|(known, disk)| known.starts_with(&aside) && unused(disk))
+            .map(|(known, _)| known.clone())
+    }
+
     /// A device that was set up before this server started.
     pub fn adopt_device(&mut self, dev: &str, vg: &str, pv_uuid: &str, total_kib: u64, extent_kib: u64) {
         let name = clean(dev);
+        if self.disks.get(&name).is_some_and(|disk| disk.pv.is_some()) {
+            self.set_aside(&name);
+        }
         self.disks.insert(name.clone(), Disk { kib: total_kib, pv: None, data: false });
         self.make_pv(&name, if pv_uuid.is_empty() { lvm_uuid() } else { pv_uuid.to_owned() });
         self.make_vg(vg, &name, extent_kib);
@@ -293,7 +320,11 @@ impl Host {
         let Some((name, disk)) = self.disk(word) else {
             return Err(Failure::new(5, format!("  No device found for {word}.")));
         };
-        if let Some(vg) = disk.pv.as_ref().and_then(|pv| pv.vg.as_deref()) {
+        let used_by = disk.pv.as_ref().and_then(|pv| pv.vg.clone());
+        if used_by.is_some() && self.tolerant {
+            self.set_aside(&name);
+            self.disk(word);
+        } else if let Some(vg) = used_by {
             return Err(Failure::new(
                 5,
                 format!(
@@ -302,7 +333,7 @@ impl Host {
                 ),
             ));
         }
-        if disk.data && !args.has("-y") && !args.has("-ff") {
+        if self.disks.get(&name).is_some_and(|disk| disk.data) && !args.has("-y") && !args.has("-ff") {
             return Err(Failure::new(
                 5,
                 format!(
@@ -318,7 +349,15 @@ impl Host {
     fn pvremove(&mut self, words: &[&str]) -> Reply {
         let args = Args::read("pvremove", words, &["-qq", "-q", "-f", "-y"], &[])?;
         let word = args.only("pvremove")?;
-        let Some((_, disk)) = self.disk(word) else {
+        let Some(name) = self.disk_name(word) else {
+            return Err(Failure::new(5, format!("  No PV found on device {word}.")));
+        };
+        if let Some(aside) = self.unused_aside(&name) {
+            let uuid = self.disks.remove(&aside).and_then(|disk| disk.pv).map(|pv| pv.uuid);
+            self.pv_uuids.remove(&uuid.unwrap_or_default());
+            return Ok(said(&args, format!("  Labels on physical volume \"{word}\" successfully wiped.\n")));
+        }
+        let Some(disk) = self.disks.get_mut(&name) else {
             return Err(Failure::new(5, format!("  No PV found on device {word}.")));
         };
         match &disk.pv {

@@ -36,6 +36,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// All nodes by manage name.
 struct Hosts {
     device_size: Gib,
+    tolerant: bool,
     map: Mutex<HashMap<String, Arc<Mutex<Host>>>>,
 }
 
@@ -45,7 +46,7 @@ impl Hosts {
         if let Some(host) = map.get(name) {
             return Arc::clone(host);
         }
-        let host = Arc::new(Mutex::new(Host::new(self.device_size)));
+        let host = Arc::new(Mutex::new(Host::new(self.device_size, self.tolerant)));
         map.insert(name.to_owned(), Arc::clone(&host));
         host
     }
@@ -110,7 +111,17 @@ pub struct AdoptedVolume<'a> {
 impl Sim {
     /// Nodes whose disks have this size.
     pub fn new(device_size: Gib) -> Self {
-        let hosts = Hosts { device_size, map: Mutex::new(HashMap::new()) };
+        Self::build(device_size, false)
+    }
+
+    /// Nodes that also take what the reference's mock takes and real nodes refuse: a disk again that is in use, which is
+    /// another disk of that name then, and any option for a volume.
+    pub fn tolerant(device_size: Gib) -> Self {
+        Self::build(device_size, true)
+    }
+
+    fn build(device_size: Gib, tolerant: bool) -> Self {
+        let hosts = Hosts { device_size, tolerant, map: Mutex::new(HashMap::new()) };
         Self(Arc::new(Inner { hosts, gluster: Mutex::new(Gluster::default()) }))
     }
 

@@ -171,6 +171,26 @@ fn lvm_refuses_what_it_would() {
 }
 
 #[test]
+fn tolerant_nodes_take_a_disk_that_is_in_use_as_another_one() {
+    let sim = Sim::tolerant(Gib(10));
+    device(&sim, "m1");
+    ok(&sim, "m1", "/usr/sbin/lvm pvcreate -qq /dev/sdb");
+    ok(&sim, "m1", "/usr/sbin/lvm vgcreate -qq vg_second /dev/sdb");
+    for vg in [VG, "vg_second"] {
+        let line = ok(&sim, "m1", &format!("/usr/sbin/lvm vgdisplay -c {vg}"));
+        assert!(line.contains(":10485760:4096:2560:0:2560:"), "{line}");
+    }
+    make(&sim, "m1", "a");
+    unmake(&sim, "m1", "a");
+    for vg in [VG, "vg_second"] {
+        ok(&sim, "m1", &format!("/usr/sbin/lvm vgremove -qq {vg}"));
+        ok(&sim, "m1", "/usr/sbin/lvm pvremove -qq /dev/sdb");
+        refused(&sim, "m1", &format!("/usr/sbin/lvm vgdisplay -c {vg}"), 5, "not found");
+    }
+    refused(&sim, "m1", "/usr/sbin/lvm pvremove -qq /dev/sdb", 5, "No PV found");
+}
+
+#[test]
 fn a_disk_can_be_filled_to_the_last_extent() {
     let sim = Sim::new(Gib(10));
     device(&sim, "m1");

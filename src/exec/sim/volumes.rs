@@ -456,7 +456,8 @@ impl Scene<'_> {
     }
 
     fn set(&mut self, name: &str, pairs: &[&str]) -> Done {
-        if pairs.is_empty() || !pairs.len().is_multiple_of(2) {
+        let tolerant = self.hosts.tolerant;
+        if pairs.is_empty() || !(tolerant || pairs.len().is_multiple_of(2)) {
             return Err(Refusal::usage("Usage:\nvolume set <VOLNAME> <KEY> <VALUE>"));
         }
         let refuse = |reason: String| Refusal::new("volume set: failed: ", reason);
@@ -464,9 +465,10 @@ impl Scene<'_> {
         let volume = volume.ok_or_else(|| refuse(format!("Volume {name} does not exist")))?;
         let mut options = Vec::new();
         for pair in pairs.chunks(2) {
-            let [key, value] = pair else { continue };
+            let [key, rest @ ..] = pair else { continue };
+            let value = rest.first().unwrap_or(&"");
             if *key == "group" {
-                if !GROUPS.contains(value) {
+                if !tolerant && !GROUPS.contains(value) {
                     return Err(refuse(format!(
                         "Unable to open file '/var/lib/glusterd/groups/{value}'. Error: No such file or directory"
                     )));
@@ -478,10 +480,10 @@ impl Scene<'_> {
             }
             let known =
                 key.split_once('.').is_some_and(|(space, rest)| NAMESPACES.contains(&space) && !rest.is_empty());
-            if !known {
+            if !known && !tolerant {
                 return Err(refuse(format!("option : {key} does not exist")));
             }
-            if value.is_empty() {
+            if value.is_empty() && !tolerant {
                 return Err(Refusal::usage("Usage:\nvolume set <VOLNAME> <KEY> <VALUE>"));
             }
             options.push((*key, *value));

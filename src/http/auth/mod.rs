@@ -1,6 +1,5 @@
 //! Who may do what (spec-api.md section 3): tokens, and the two roles.
 
-mod go_json;
 mod segment;
 #[cfg(test)]
 mod tests;

@@ -79,7 +79,12 @@ fn tokens_that_cannot_be_read() {
         ("not.a.jwt".to_owned(), "invalid character '\\u009e' looking for beginning of value"),
         ("a+b.c.d".to_owned(), "illegal base64 data at input byte 1"),
         (format!("{none}.abcde.x"), "illegal base64 data at input byte 4"),
-        (format!("{none}.{}.x", URL_SAFE_NO_PAD.encode("{")), "unexpected end of JSON input"),
+        (format!("{}.{claims}.x", URL_SAFE_NO_PAD.encode("{")), "unexpected end of JSON input"),
+        (format!("{none}.{}.x", URL_SAFE_NO_PAD.encode("{")), "unexpected EOF"),
+        (
+            format!("{none}.{}.x", URL_SAFE_NO_PAD.encode(r#"{"exp":1795417130.8509681}"#)),
+            "json: cannot unmarshal number 1795417130.8509681 into Go struct field HeketiJwtClaims.exp of type int64",
+        ),
         (format!("{}.{claims}.x", URL_SAFE_NO_PAD.encode("{}")), "signing method (alg) is unspecified."),
         (format!("{none}.{claims}.a*"), "illegal base64 data at input byte 1"),
     ] {

@@ -2,9 +2,9 @@
 //! signature is verified by the jsonwebtoken crate.
 
 use jsonwebtoken::{Algorithm, DecodingKey};
-use serde_json::{Map, Value};
 
-use super::{Role, go_json, segment};
+use super::{Role, segment};
+use crate::api::go_json::{self, Json};
 
 /// The keys of the two roles, and how far a client's clock may be ahead.
 pub struct Keys {
@@ -32,16 +32,16 @@ struct Read {
 }
 
 impl Read {
-    fn new(claims: &Map<String, Value>) -> Result<Self, String> {
+    fn new(claims: &[(String, Json)]) -> Result<Self, String> {
         let mut read = Self::default();
-        let wrong = |value: &Value, name: &str, wanted: &str| {
+        let wrong = |value: &Json, name: &str, wanted: &str| {
             let found = match value {
-                Value::Number(_) if wanted == "string" => "number".to_owned(),
-                other => go_json::kind(other),
+                Json::Number(number) if wanted != "string" => format!("number {number}"),
+                other => other.kind().to_owned(),
             };
             format!("json: cannot unmarshal {found} into Go struct field HeketiJwtClaims.{name} of type {wanted}")
         };
-        for (key, value) in claims.iter().filter(|(_, value)| !value.is_null()) {
+        for (key, value) in claims.iter().filter(|(_, value)| *value != Json::Null) {
             for (name, slot) in INTEGERS.iter().zip(&mut read.numbers) {
                 if key.eq_ignore_ascii_case(name) {
                     *slot = value.as_i64().ok_or_else(|| wrong(value, name, "int64"))?;
@@ -57,8 +57,18 @@ impl Read {
     }
 }
 
-fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, String> {
-    let Some(name) = header.get("alg").and_then(Value::as_str) else {
+/// The keys of an object; `null` has none. `target` is what the reference reads it into.
+fn object(value: Json, target: &str) -> Result<Vec<(String, Json)>, String> {
+    match value {
+        Json::Object(pairs) => Ok(pairs),
+        Json::Null => Ok(Vec::new()),
+        other => Err(format!("json: cannot unmarshal {} into Go value of type {target}", other.kind())),
+    }
+}
+
+fn algorithm(header: &[(String, Json)]) -> Result<Algorithm, String> {
+    let given = header.iter().rev().find(|(name, _)| name == "alg");
+    let Some(name) = given.and_then(|(_, value)| value.as_str()) else {
         return Err("signing method (alg) is unspecified.".to_owned());
     };
     match name {
@@ -96,8 +106,9 @@ impl Keys {
         let [header, body, signature] = parts.as_slice() else {
             return Err("token contains an invalid number of segments".to_owned());
         };
-        let header = go_json::object(&segment::decode(header)?, "map[string]interface {}")?;
-        let claims = go_json::object(&segment::decode(body)?, "middleware.HeketiJwtClaims")?;
+        let header = go_json::parse(&segment::decode(header)?).map_err(|broken| broken.to_string())?;
+        let header = object(header, "map[string]interface {}")?;
+        let claims = object(go_json::parse_first(&segment::decode(body)?)?, "middleware.HeketiJwtClaims")?;
         let Read { numbers: [exp, iat, nbf], texts: [_, iss, _, _, qsh] } = Read::new(&claims)?;
         let algorithm = algorithm(&header)?;
         let (role, key) = match iss.as_str() {

@@ -13,7 +13,7 @@ use crate::http::routes::Call;
 use crate::ids::VolumeId;
 use crate::ops::{OpError, VolumeCreate};
 use crate::store::{StoreError, Tx};
-use crate::topology::{Durability, Volume};
+use crate::topology::{Durability, DurabilityNumbers, Volume};
 use crate::units::Gib;
 
 fn invalid(text: impl Into<String>) -> Problem {
@@ -52,6 +52,8 @@ fn checked(request: VolumeCreateRequest) -> Result<VolumeCreate, Problem> {
         },
         _ => Durability::None,
     };
+    let DisperseInfo { data, redundancy } = disperse;
+    let durability_numbers = DurabilityNumbers { replica: replicate.replica, data, redundancy };
     if let Some(option) = request.options.iter().find(|option| option.chars().any(char::is_control)) {
         return Err(invalid(format!("Invalid volume option {option:?}: control characters are not allowed")));
     }
@@ -60,6 +62,7 @@ fn checked(request: VolumeCreateRequest) -> Result<VolumeCreate, Problem> {
         clusters: request.clusters,
         name: request.name,
         durability,
+        durability_numbers,
         gid: request.gid,
         options: request.options,
         block: request.block,
@@ -78,21 +81,18 @@ pub async fn list(call: Call<'_>) -> Result<Reply, Problem> {
     Ok(reply::json(StatusCode::OK, &VolumeListResponse { volumes }))
 }
 
-fn durability_info(durability: Durability) -> DurabilityInfo {
-    let mut info = DurabilityInfo::default();
-    let kind = match durability {
+fn durability_info(volume: &Volume) -> DurabilityInfo {
+    let kind = match volume.durability {
         Durability::None => "none",
-        Durability::Replicate(copies) => {
-            info.replicate = ReplicateInfo { replica: copies.unwrap_or(0).into() };
-            "replicate"
-        }
-        Durability::Disperse { data, redundancy } => {
-            info.disperse = DisperseInfo { data: data.into(), redundancy: redundancy.into() };
-            "disperse"
-        }
+        Durability::Replicate(_) => "replicate",
+        Durability::Disperse { .. } => "disperse",
     };
-    kind.clone_into(&mut info.kind);
-    info
+    let DurabilityNumbers { replica, data, redundancy } = volume.durability_numbers;
+    DurabilityInfo {
+        kind: kind.to_owned(),
+        replicate: ReplicateInfo { replica },
+        disperse: DisperseInfo { data, redundancy },
+    }
 }
 
 fn block_info(tx: &Tx<'_>, volume: &Volume) -> Result<BlockInfo, StoreError> {
@@ -111,10 +111,11 @@ fn volume_info(tx: &Tx<'_>, volume: Volume) -> Result<VolumeInfoResponse, StoreE
     let (first, others) = hosts.split_first().map_or(("", [].as_slice()), |(first, others)| (first.as_str(), others));
     let device = format!("{first}:{}", volume.name);
     let options = BTreeMap::from([("backup-volfile-servers", others.join(","))]);
+    let durability = durability_info(&volume);
     Ok(VolumeInfoResponse {
         size: volume.size.0,
         name: volume.name,
-        durability: durability_info(volume.durability),
+        durability,
         gid: volume.gid,
         options: volume.options.0,
         block: volume.block,
