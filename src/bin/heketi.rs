@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use heketi::server;
 
 /// How long the runtime's threads may take to end.
@@ -27,7 +28,10 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return not_parsed(&error),
+    };
     // Nobody may be there to read it.
     let _ = writeln!(std::io::stdout(), "Heketi {} (heketi-rs)", env!("CARGO_PKG_VERSION"));
     if args.version {
@@ -44,6 +48,25 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Shows the help, or says what is wrong with the command line, in the reference's words and with its status.
+fn not_parsed(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = write!(std::io::stdout(), "{error}");
+        return ExitCode::SUCCESS;
+    }
+    let given = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(given)) if error.kind() == ErrorKind::UnknownArgument => Some(given.as_str()),
+        _ => None,
+    };
+    let text = match given {
+        Some(flag) if flag.starts_with('-') => format!("unknown flag: {flag}"),
+        Some(command) => format!("unknown command {command:?} for \"heketi\""),
+        None => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+    };
+    let _ = writeln!(std::io::stderr(), "Error: {text}\nRun 'heketi --help' for usage.");
+    ExitCode::from(255)
 }
 
 /// An error and its causes. Some errors name their cause in their own text.
