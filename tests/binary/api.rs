@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::process::{ADMIN_KEY, Place, Server, USER_KEY};
+use crate::process::{ADMIN_KEY, Place, Server, USER_KEY, wait_for};
 
 const HOSTS: [&str; 3] = ["node1", "node2", "node3"];
 
@@ -135,4 +135,17 @@ fn the_environment_beats_the_file() {
     assert!(out.contains("While parsing HEKETI_MAX_INFLIGHT_OPERATIONS"), "{out}");
     assert!(out.contains("NEW DATABASE"), "{out}");
     assert!(!out.contains(" INFO "), "{out}");
+}
+
+#[test]
+fn without_file_descriptors_it_waits_and_goes_on() {
+    let place = Place::new();
+    let file = place.write_config(&place.config());
+    let few = format!("ulimit -n 40; exec {} --config {}", env!("CARGO_BIN_EXE_heketi"), file.display());
+    let mut server = Server::run(std::process::Command::new("sh").args(["-c", &few]));
+    let held: Vec<_> = (0..60).map(|_| std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap()).collect();
+    wait_for("a refusal of the system", || server.said_on_stderr("cannot accept connections now").then_some(()));
+    assert!(server.has_ended().is_none());
+    drop(held);
+    server.admin().get("/clusters").expect(200);
 }

@@ -123,7 +123,12 @@ pub struct Server {
 
 impl Server {
     pub fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = heketi(args, env).spawn().unwrap();
+        Self::run(&mut heketi(args, env))
+    }
+
+    /// Runs a command that becomes a server.
+    pub fn run(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (out, err) = (Arc::<Lines>::default(), Arc::<Lines>::default());
         let readers = vec![out.collect(child.stdout.take().unwrap()), err.collect(child.stderr.take().unwrap())];
         let mut server = Self { child, out, err, readers, port: 0 };
@@ -142,6 +147,10 @@ impl Server {
 
     pub fn anonymous(&self) -> Client {
         Client::new(self.port, None)
+    }
+
+    pub fn said_on_stderr(&self, part: &str) -> bool {
+        self.err.text.lock().unwrap().contains(part)
     }
 
     /// Waits for a line on standard output.
