@@ -1,5 +1,8 @@
 //! Connections: accepted, answered, and closed when nothing comes any more.
 
+#[cfg(test)]
+mod tests;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,6 +27,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub async fn serve(listener: TcpListener, app: App, silence: Duration, end: impl Future<Output = ()> + Send) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(silence);
+    // `Location`, not `location`: scripts look for the names as the reference writes them.
+    http.title_case_headers(true);
     let connections = GracefulShutdown::new();
     let mut end = std::pin::pin!(end);
     loop {

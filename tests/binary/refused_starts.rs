@@ -49,7 +49,7 @@ fn assert_refused(place: &Place, args: &[&str], part: &str) {
     assert_eq!(status, 1, "{args:?}: {out}{err}");
     assert_eq!(err.lines().count(), 1, "{err}");
     assert!(err.starts_with("ERROR: ") && err.contains(part), "expected {part:?}: {err}");
-    assert_eq!(out.lines().filter(|line| !line.contains(" INFO ") && !line.contains(" WARN ")).count(), 1, "{out}");
+    assert_eq!(out.lines().filter(|line| !line.contains(" INFO ") && !line.contains(" WARN")).count(), 1, "{out}");
     let after = files(place.folder());
     let changed: Vec<_> = after.iter().filter(|(path, content)| before.get(*path) != Some(*content)).collect();
     assert!(changed.is_empty() && after.len() == before.len(), "{part}: {changed:?}");
@@ -93,7 +93,7 @@ fn settings_that_cannot_be_used() {
         ("/glusterfs", json!({"sshexec": {"keyfile": place.path("none")}}), "Unable to read private key file"),
         ("/glusterfs", json!({"sshexec": {"keyfile": place.folder()}}), "Unable to read private key file"),
         ("/glusterfs", json!({"sshexec": {"keyfile": garbage}}), "Unable to read private key file"),
-        ("/port", json!("70000"), "port: '70000' is not a number from 1 to 65535"),
+        ("/port", json!("70000"), "HTTP Server error: listen tcp: address 70000: invalid port"),
         ("/default_state", json!("read-only"), "default_state"),
         ("/default_state", json!("asleep"), "unknown admin state name: asleep"),
         ("/glusterfs/db_read_only", json!(true), "db_read_only"),
@@ -157,7 +157,7 @@ fn a_busy_port() {
         let port = taken.local_addr().unwrap().port().to_string();
         config["port"] = json!(port);
         let file = place.write_config(&config);
-        let part = format!("cannot listen on port {port}: another program listens there");
+        let part = format!("HTTP Server error: listen tcp :{port}: bind: address already in use");
         assert_refused(&place, &["--config", file.to_str().unwrap()], &part);
     }
 }
@@ -181,12 +181,12 @@ fn a_second_server_on_the_same_database() {
 fn the_command_line() {
     let (status, out, err) = end_of(&[]);
     assert_eq!((status, err.as_str()), (1, "Please provide configuration file\n"));
-    let version = format!("Heketi {} ", env!("CARGO_PKG_VERSION"));
+    let version = format!("Heketi heketi-rs/{}\n", env!("CARGO_PKG_VERSION"));
     assert!(out.starts_with(&version), "{out}");
     for flag in ["--version", "-v"] {
         let (status, out, err) = end_of(&[flag]);
         assert_eq!((status, err.as_str()), (0, ""));
-        assert!(out.starts_with(&version) && out.lines().count() == 1, "{out}");
+        assert_eq!(out, version);
     }
     for flag in ["--help", "-h"] {
         let (status, out, err) = end_of(&[flag]);
@@ -196,6 +196,5 @@ fn the_command_line() {
         }
     }
     let (status, _, err) = end_of(&["--foo"]);
-    assert_eq!(status, 255);
-    assert!(err.starts_with("Error: ") && err.contains("--foo"), "{err}");
+    assert_eq!((status, err.as_str()), (255, "Error: unknown flag: --foo\n"));
 }

@@ -10,8 +10,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{App, serve};
+use super::serve;
 use crate::exec::{CommandSettings, Nodes, sim::Sim};
+use crate::http::App;
 use crate::ops::{Ops, OpsSettings};
 use crate::placement::Limits;
 use crate::store::Store;
