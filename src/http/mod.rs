@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use auth::Keys;
 pub use entry::handle;
-pub use serve::{SILENCE, serve};
+pub use serve::serve;
 
 use crate::ops::Ops;
 

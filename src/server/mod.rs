@@ -21,7 +21,7 @@ pub use logging::start_log;
 use crate::config::{Config, DefaultState, Executor, Note};
 use crate::exec::ssh::SshTransport;
 use crate::exec::{Nodes, Transport, sim::Sim};
-use crate::http::{App, Keys, SILENCE, serve};
+use crate::http::{App, Keys, serve};
 use crate::ops::{Ops, OpsSettings};
 use crate::store::Store;
 use crate::{background, config::LogLevel};
@@ -248,7 +248,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             // An error means that the sender is gone, which is the end too.
             let _ = ended.await;
         };
-        serve(listener, app, SILENCE, ended).await;
+        serve(listener, app, ended).await;
     });
     say(&format!("Listening on port {port}"));
     // Not under systemd: nobody to tell.
