@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use heketi::server;
 
 /// How long the runtime's threads may take to end.
@@ -22,14 +23,22 @@ struct Args {
     #[arg(short, long)]
     version: bool,
     /// Let everybody do everything (for tests only)
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false,
+          action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true, value_name = "BOOL")]
     disable_auth: bool,
 }
 
+/// The exit code of the reference when the command line is wrong.
+const USAGE: u8 = 255;
+
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return refuse(&error),
+    };
+    // The form that scripts know from the reference: a version without blanks.
     // Nobody may be there to read it.
-    let _ = writeln!(std::io::stdout(), "Heketi {} (heketi-rs)", env!("CARGO_PKG_VERSION"));
+    let _ = writeln!(std::io::stdout(), "Heketi heketi-rs/{}", env!("CARGO_PKG_VERSION"));
     if args.version {
         return ExitCode::SUCCESS;
     }
@@ -44,6 +53,39 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tells what is wrong with the command line, in the reference's words where it has some.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let argument = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => argument.as_str(),
+        _ => "",
+    };
+    let (text, hint) = match error.kind() {
+        ErrorKind::UnknownArgument if argument.starts_with("--") => (format!("unknown flag: {argument}"), ""),
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            let letters = argument.trim_start_matches('-');
+            let letter = letters.chars().next().map(String::from).unwrap_or_default();
+            (format!("unknown shorthand flag: '{letter}' in -{letters}"), "")
+        }
+        ErrorKind::UnknownArgument => {
+            (format!("unknown command {argument:?} for \"heketi\""), "Run 'heketi --help' for usage.")
+        }
+        ErrorKind::InvalidValue if argument.starts_with("--config") => {
+            ("flag needs an argument: --config".to_owned(), "")
+        }
+        // Help is no mistake.
+        _ => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    println!("{text}");
+    eprintln!("Error: {text}");
+    if !hint.is_empty() {
+        eprintln!("{hint}");
+    }
+    ExitCode::from(USAGE)
 }
 
 /// An error and its causes. Some errors name their cause in their own text.

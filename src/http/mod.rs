@@ -8,14 +8,12 @@ mod path;
 mod reply;
 mod routes;
 mod serve;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
 pub use auth::Keys;
 pub use entry::handle;
-pub use serve::{SILENCE, serve};
+pub use serve::serve;
 
 use crate::ops::Ops;
 

@@ -1,5 +1,8 @@
 //! Connections: accepted, answered, and closed when nothing comes any more.
 
+#[cfg(test)]
+mod tests;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,14 +19,20 @@ use super::{App, entry};
 
 /// How long a connection may take to send the head of its next request. Clients such as Kubernetes' open a connection for
 /// each request and leave it open: those that stay silent are closed, and so are those that send a head byte by byte.
-pub const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_secs(60);
 /// How long nothing is accepted after the system refused to (no file descriptors left, mostly).
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `end` resolves, then answers what has been asked already. Connections without a request are closed.
-pub async fn serve(listener: TcpListener, app: App, silence: Duration, end: impl Future<Output = ()> + Send) {
+pub async fn serve(listener: TcpListener, app: App, end: impl Future<Output = ()> + Send) {
+    serve_patiently(listener, app, SILENCE, end).await;
+}
+
+async fn serve_patiently(listener: TcpListener, app: App, silence: Duration, end: impl Future<Output = ()> + Send) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(silence);
+    // `Location`, not `location`: scripts look for the names as the reference writes them.
+    http.title_case_headers(true);
     let connections = GracefulShutdown::new();
     let mut end = std::pin::pin!(end);
     loop {

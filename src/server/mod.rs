@@ -21,7 +21,7 @@ pub use logging::start_log;
 use crate::config::{Config, DefaultState, Executor, Note};
 use crate::exec::ssh::SshTransport;
 use crate::exec::{Nodes, Transport, sim::Sim};
-use crate::http::{App, Keys, SILENCE, serve};
+use crate::http::{App, Keys, serve};
 use crate::ops::{Ops, OpsSettings};
 use crate::store::Store;
 use crate::{background, config::LogLevel};
@@ -132,12 +132,30 @@ fn keys(config: &Config) -> anyhow::Result<Option<Keys>> {
     }))
 }
 
+/// The number of a port or service. What is wrong is told in the reference's words.
+fn port_number(port: &str, services: &str) -> anyhow::Result<u16> {
+    if port.is_empty() {
+        return Ok(0);
+    }
+    if port.contains(':') {
+        bail!("listen tcp: address :{port}: too many colons in address");
+    }
+    if port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return port.parse().map_err(|_| anyhow::anyhow!("listen tcp: address {port}: invalid port"));
+    }
+    let named = services.lines().find_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let (name, number) = (words.next()?, words.next()?);
+        let number = number.strip_suffix("/tcp")?;
+        (name == port || words.any(|alias| alias == port)).then(|| number.parse().ok())?
+    });
+    named.ok_or_else(|| anyhow::anyhow!("listen tcp: lookup tcp/{port}: unknown port"))
+}
+
 /// Takes the port. Clients find nobody there until `listen`.
 fn take_port(port: &str) -> anyhow::Result<TcpSocket> {
-    let number: u16 = match port {
-        "" => 0,
-        text => text.parse().with_context(|| format!("port: '{text}' is not a number from 1 to 65535"))?,
-    };
+    let services = std::fs::read_to_string("/etc/services").unwrap_or_default();
+    let number = port_number(port, &services).context("HTTP Server error")?;
     let take = |socket: std::io::Result<TcpSocket>, address: IpAddr| {
         let socket = socket?;
         // Connections of the last server may linger.
@@ -150,16 +168,21 @@ fn take_port(port: &str) -> anyhow::Result<TcpSocket> {
         Err(error) if !is_taken(&error) => take(TcpSocket::new_v4(), Ipv4Addr::UNSPECIFIED.into()),
         other => other,
     };
-    taken.map_err(|error| no_port(number, &error))
+    taken.map_err(|error| no_port(port, &error))
 }
 
 fn is_taken(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::AddrInUse
 }
 
-fn no_port(number: u16, error: &std::io::Error) -> anyhow::Error {
-    let why = if is_taken(error) { "another program listens there".to_owned() } else { error.to_string() };
-    anyhow::anyhow!("HTTP Server error: cannot listen on port {number}: {why}")
+/// In the reference's words.
+fn no_port(port: &str, error: &std::io::Error) -> anyhow::Error {
+    let why = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "address already in use".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    };
+    anyhow::anyhow!("HTTP Server error: listen tcp :{port}: bind: {why}")
 }
 
 struct Signals {
@@ -212,7 +235,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let port = socket.local_addr()?.port();
     let store = open_store(&config)?;
     let nodes = way.into_nodes(&config, &store)?;
-    let listener = socket.listen(BACKLOG).map_err(|error| no_port(port, &error))?;
+    let listener = socket.listen(BACKLOG).map_err(|error| no_port(&config.port, &error))?;
     let ops = Ops::new(store, nodes, settings(&config));
     let unresolved = ops.take_over().await.context("Unable to start application")?;
     if unresolved > 0 {
@@ -225,7 +248,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             // An error means that the sender is gone, which is the end too.
             let _ = ended.await;
         };
-        serve(listener, app, SILENCE, ended).await;
+        serve(listener, app, ended).await;
     });
     say(&format!("Listening on port {port}"));
     // Not under systemd: nobody to tell.
@@ -267,4 +290,25 @@ async fn finish(ops: Ops, mut timers: JoinSet<()>, end: oneshot::Sender<()>, ser
     }
     drop(end);
     let _ = tokio::time::timeout(LAST_ANSWERS, serving).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::port_number;
+
+    #[test]
+    fn ports_are_numbers_or_names_of_services() {
+        let services = "# names\nhttp 80/tcp www # WorldWideWeb\ntftp 69/udp\nhttp-alt 8080/tcp webcache\n";
+        for (port, number) in [("", 0), ("8080", 8080), ("http", 80), ("www", 80), ("webcache", 8080)] {
+            assert_eq!(port_number(port, services).unwrap(), number, "{port}");
+        }
+        for (port, why) in [
+            (":80", "listen tcp: address ::80: too many colons in address"),
+            ("65536", "listen tcp: address 65536: invalid port"),
+            ("tftp", "listen tcp: lookup tcp/tftp: unknown port"),
+            ("-1", "listen tcp: lookup tcp/-1: unknown port"),
+        ] {
+            assert_eq!(port_number(port, services).unwrap_err().to_string(), why);
+        }
+    }
 }

@@ -10,8 +10,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{App, serve};
+use super::serve_patiently;
 use crate::exec::{CommandSettings, Nodes, sim::Sim};
+use crate::http::App;
 use crate::ops::{Ops, OpsSettings};
 use crate::placement::Limits;
 use crate::store::Store;
@@ -52,7 +53,7 @@ async fn server(silence: Duration) -> Server {
     let address = listener.local_addr().unwrap();
     let (end, ended) = oneshot::channel();
     let serving = tokio::spawn(async move {
-        serve(listener, app, silence, async {
+        serve_patiently(listener, app, silence, async {
             let _ = ended.await;
         })
         .await;
