@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use heketi::server;
 
 /// REST server that manages the life cycle of GlusterFS volumes
@@ -17,13 +18,21 @@ struct Args {
     #[arg(short, long)]
     version: bool,
     /// Let everybody do everything (for tests only)
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false,
+          action = clap::ArgAction::Set, hide_default_value = true, hide_possible_values = true, value_name = "BOOL")]
     disable_auth: bool,
 }
 
+/// The exit code of the reference when the command line is wrong.
+const USAGE: u8 = 255;
+
 fn main() -> ExitCode {
-    let args = Args::parse();
-    println!("Heketi {} (heketi-rs)", env!("CARGO_PKG_VERSION"));
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return refuse(&error),
+    };
+    // The form that scripts know from the reference: a version without blanks.
+    println!("Heketi heketi-rs/{}", env!("CARGO_PKG_VERSION"));
     if args.version {
         return ExitCode::SUCCESS;
     }
@@ -38,6 +47,39 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tells what is wrong with the command line, in the reference's words where it has some.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let argument = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => argument.as_str(),
+        _ => "",
+    };
+    let (text, hint) = match error.kind() {
+        ErrorKind::UnknownArgument if argument.starts_with("--") => (format!("unknown flag: {argument}"), ""),
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            let letters = argument.trim_start_matches('-');
+            let letter = letters.chars().next().map(String::from).unwrap_or_default();
+            (format!("unknown shorthand flag: '{letter}' in -{letters}"), "")
+        }
+        ErrorKind::UnknownArgument => {
+            (format!("unknown command {argument:?} for \"heketi\""), "Run 'heketi --help' for usage.")
+        }
+        ErrorKind::InvalidValue if argument.starts_with("--config") => {
+            ("flag needs an argument: --config".to_owned(), "")
+        }
+        // Help is no mistake.
+        _ => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    println!("{text}");
+    eprintln!("Error: {text}");
+    if !hint.is_empty() {
+        eprintln!("{hint}");
+    }
+    ExitCode::from(USAGE)
 }
 
 fn run(file: &std::path::Path, disable_auth: bool) -> anyhow::Result<()> {

@@ -83,19 +83,33 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
     Ok(Arc::new(store))
 }
 
-fn open_nodes(config: &Config, store: &Store) -> anyhow::Result<Arc<Nodes>> {
-    let mut commands = config.commands.clone();
-    let transport: Arc<dyn Transport> = match &config.executor {
-        Executor::Mock { device_size } => {
-            commands.disk_identity = false;
-            let sim = Sim::tolerant(*device_size);
-            simulation::rebuild(&sim, store).context("Unable to start application")?;
-            tracing::warn!("the storage nodes are simulated: nothing is stored anywhere");
-            Arc::new(sim)
+/// How nodes are reached, before anything is asked of them.
+enum Ways {
+    Ssh(SshTransport),
+    Simulated(Sim),
+}
+
+impl Ways {
+    fn open(config: &Config) -> anyhow::Result<Self> {
+        match &config.executor {
+            Executor::Mock { device_size } => Ok(Self::Simulated(Sim::tolerant(*device_size))),
+            Executor::Ssh(ssh) => Ok(Self::Ssh(SshTransport::new(ssh.clone()).context("Unable to start application")?)),
         }
-        Executor::Ssh(ssh) => Arc::new(SshTransport::new(ssh.clone()).context("Unable to start application")?),
-    };
-    Ok(Arc::new(Nodes::new(transport, commands)))
+    }
+
+    fn nodes(self, config: &Config, store: &Store) -> anyhow::Result<Arc<Nodes>> {
+        let mut commands = config.commands.clone();
+        let transport: Arc<dyn Transport> = match self {
+            Self::Simulated(sim) => {
+                commands.disk_identity = false;
+                simulation::rebuild(&sim, store).context("Unable to start application")?;
+                tracing::warn!("the storage nodes are simulated: nothing is stored anywhere");
+                Arc::new(sim)
+            }
+            Self::Ssh(ssh) => Arc::new(ssh),
+        };
+        Ok(Arc::new(Nodes::new(transport, commands)))
+    }
 }
 
 fn keys(config: &Config) -> anyhow::Result<Option<Keys>> {
@@ -142,9 +156,11 @@ impl Signals {
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     refuse_what_is_missing(&config)?;
+    // In the reference's order; and a bad SSH key leaves no new database behind.
+    let ways = Ways::open(&config)?;
     let store = open_store(&config)?;
     let keys = keys(&config)?;
-    let nodes = open_nodes(&config, &store)?;
+    let nodes = ways.nodes(&config, &store)?;
     let ops = Ops::new(Arc::clone(&store), nodes, settings(&config));
     let unresolved = ops.take_over().await.context("Unable to start application")?;
     if unresolved > 0 {
