@@ -121,27 +121,58 @@ fn keys(config: &Config) -> anyhow::Result<Option<Keys>> {
     }))
 }
 
+/// The number of a port or service. What is wrong is told in the reference's words.
+fn port_number(port: &str, services: &str) -> anyhow::Result<u16> {
+    if port.is_empty() {
+        return Ok(0);
+    }
+    if port.contains(':') {
+        bail!("listen tcp: address :{port}: too many colons in address");
+    }
+    if port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return port.parse().map_err(|_| anyhow::anyhow!("listen tcp: address {port}: invalid port"));
+    }
+    let named = services.lines().find_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let (name, number) = (words.next()?, words.next()?);
+        let number = number.strip_suffix("/tcp")?;
+        (name == port || words.any(|alias| alias == port)).then(|| number.parse().ok())?
+    });
+    named.ok_or_else(|| anyhow::anyhow!("listen tcp: lookup tcp/{port}: unknown port"))
+}
+
 async fn listen(port: &str) -> anyhow::Result<TcpListener> {
-    let number: u16 = match port {
-        "" => 0,
-        text => text.parse().with_context(|| format!("port: '{text}' is not a number from 1 to 65535"))?,
-    };
+    let services = std::fs::read_to_string("/etc/services").unwrap_or_default();
+    let number = port_number(port, &services).context("HTTP Server error")?;
     // All interfaces of both families where the system has IPv6, else IPv4.
     let bound = match TcpListener::bind(("::", number)).await {
         Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => TcpListener::bind(("0.0.0.0", number)).await,
         other => other,
     };
-    bound.with_context(|| format!("HTTP Server error: cannot listen on port {number}"))
+    bound.map_err(|error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "address already in use".to_owned(),
+            std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+            _ => error.to_string(),
+        };
+        anyhow::anyhow!("HTTP Server error: listen tcp :{port}: bind: {why}")
+    })
 }
 
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Asks the reference to leave its maintenance states. Ours has none yet, and must not die of it.
+    _leave_maintenance: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _leave_maintenance: signal(SignalKind::user_defined2())?,
+        })
     }
 
     async fn wait(&mut self) {
@@ -199,4 +230,25 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     drop(end);
     let _ = tokio::time::timeout(LAST_ANSWERS, serving).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::port_number;
+
+    #[test]
+    fn ports_are_numbers_or_names_of_services() {
+        let services = "# names\nhttp 80/tcp www # WorldWideWeb\ntftp 69/udp\nhttp-alt 8080/tcp webcache\n";
+        for (port, number) in [("", 0), ("8080", 8080), ("http", 80), ("www", 80), ("webcache", 8080)] {
+            assert_eq!(port_number(port, services).unwrap(), number, "{port}");
+        }
+        for (port, why) in [
+            (":80", "listen tcp: address ::80: too many colons in address"),
+            ("65536", "listen tcp: address 65536: invalid port"),
+            ("tftp", "listen tcp: lookup tcp/tftp: unknown port"),
+            ("-1", "listen tcp: lookup tcp/-1: unknown port"),
+        ] {
+            assert_eq!(port_number(port, services).unwrap_err().to_string(), why);
+        }
+    }
 }
