@@ -151,3 +151,73 @@ async fn connections_are_kept_or_closed_as_asked() {
         "{two}"
     );
 }
+
+impl Server {
+    /// Sends JSON, and follows a job to its end. Returns the status line's code, `Location` and the body.
+    async fn json(&self, line: &str, body: &str) -> (u16, String, String) {
+        let rest = format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        let mut answer = self.ask(line, &rest).await;
+        while let Some(queue) = answer.split("Location: ").nth(1).and_then(|rest| rest.split("\r\n").next())
+            && queue.starts_with("/queue/")
+        {
+            let line = format!("GET {queue}");
+            answer = self.ask(&line, "\r\n").await;
+            for _ in 0..10_000 {
+                if !answer.contains("\r\nX-Pending: true\r\n") {
+                    break;
+                }
+                tokio::task::yield_now().await;
+                answer = self.ask(&line, "\r\n").await;
+            }
+        }
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let location = head.split("Location: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap_or_default();
+        (head[9..12].parse().unwrap(), location.to_owned(), body.to_owned())
+    }
+
+    /// One node with one device, in a cluster of their own.
+    async fn topology(&self) {
+        let (_, _, cluster) = self.json("POST /clusters", r#"{"file":true}"#).await;
+        let cluster: serde_json::Value = serde_json::from_str(&cluster).unwrap();
+        let node =
+            format!(r#"{{"zone":1,"hostnames":{{"manage":["m","m"],"storage":["s"]}},"cluster":{}}}"#, cluster["id"]);
+        let (status, node, text) = self.json("POST /nodes", &node).await;
+        assert_eq!(status, 303, "{text}");
+        let device = format!(r#"{{"name":"/dev/sdb","node":"{}"}}"#, node.strip_prefix("/nodes/").unwrap());
+        assert_eq!(self.json("POST /devices", &device).await, (204, String::new(), String::new()));
+    }
+}
+
+#[tokio::test]
+async fn a_volume_is_told_as_it_was_asked_for() {
+    let server = Server::start().await;
+    server.topology().await;
+    let request = r#"{"size":1,"durability":{"replicate":{"replica":9},"disperse":{"data":4,"redundancy":-2}},"gid":7,
+                      "glustervolumeoptions":["user.a <b>"],"snapshot":{"enable":true,"factor":1.10},"clusters":null}"#;
+    let (status, location, _) = server.json("POST /volumes", request).await;
+    assert_eq!(status, 303);
+    let (_, _, text) = server.json(&format!("GET {location}"), "").await;
+    let id = location.strip_prefix("/volumes/").unwrap();
+    let wanted = format!(
+        "{{\"size\":1,\"name\":\"vol_{id}\",\"durability\":{{\"type\":\"none\",\"replicate\":{{\"replica\":9}},\"disperse\":\
+         {{\"data\":4,\"redundancy\":-2}}}},\"gid\":7,\"glustervolumeoptions\":[\"\",\"user.a \\u003cb\\u003e\",\"\"],\
+         \"snapshot\":{{\"enable\":true,\"factor\":1.1}},\"id\":\"{id}\",\"cluster\":\""
+    );
+    assert!(text.starts_with(&wanted), "{text}\n{wanted}");
+    assert!(
+        text.contains("\"mount\":{\"glusterfs\":{\"hosts\":[\"s\"],\"device\":\"s:vol_")
+            && text
+                .contains("\",\"options\":{\"backup-volfile-servers\":\"\"}}},\"blockinfo\":{},\"bricks\":[{\"id\":\"")
+    );
+}
+
+#[tokio::test]
+async fn an_option_without_a_value_does_not_swallow_the_next_one() {
+    let server = Server::start().await;
+    server.topology().await;
+    let request = r#"{"size":1,"glustervolumeoptions":["user.a","user.b"]}"#;
+    let (status, _, text) = server.json("POST /volumes", request).await;
+    assert_eq!(status, 500);
+    assert_eq!(text, "Usage:\nvolume set <VOLNAME> <KEY> <VALUE>\n\n");
+    assert_eq!(server.json("GET /volumes", "").await.2, "{\"volumes\":[]}\n");
+}
