@@ -36,9 +36,9 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return refuse(&error),
     };
-    // The form that scripts know from the reference: a version without blanks.
+    // The form of the reference; scripts cut the second word out, and put it into file names.
     // Nobody may be there to read it.
-    let _ = writeln!(std::io::stdout(), "Heketi heketi-rs/{}", env!("CARGO_PKG_VERSION"));
+    let _ = writeln!(std::io::stdout(), "Heketi {} (heketi-rs)", env!("CARGO_PKG_VERSION"));
     if args.version {
         return ExitCode::SUCCESS;
     }

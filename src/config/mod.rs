@@ -108,6 +108,14 @@ impl ConfigError {
     fn invalid(text: &str) -> Self {
         Self::Invalid(one_line(text))
     }
+
+    /// What the reference only finds when it sets up its application, and says so.
+    fn at_start(self) -> Self {
+        match self {
+            Self::Invalid(text) => Self::Invalid(format!("Unable to start application: {text}")),
+            parse => parse,
+        }
+    }
 }
 
 impl Config {
@@ -134,7 +142,7 @@ impl Config {
             profiling: root.flag("profiling")? || root.env.is_set("HEKETI_PROFILING"),
             default_state: DefaultState::read(&root)?,
             log_level: LogLevel::read(&app, &mut notes)?,
-            executor: Executor::read(&app, &db, &mut notes)?,
+            executor: Executor::read(&app, &db, &mut notes).map_err(ConfigError::at_start)?,
             commands: executor::read_commands(&ssh, &mut notes)?,
             db_read_only: app.flag("db_read_only")?,
             limits: glusterfs::read_limits(&app, &mut notes)?,
@@ -166,10 +174,7 @@ impl Config {
     /// Fails unless tokens can be checked: with authentication on, both keys must be set.
     pub fn require_jwt_keys(&self) -> Result<(), ConfigError> {
         if self.auth_enabled && (self.jwt.admin_key.is_empty() || self.jwt.user_key.is_empty()) {
-            return Err(ConfigError::invalid(
-                "Missing JWT information in config file: set jwt.admin.key and jwt.user.key, or HEKETI_ADMIN_KEY and \
-                 HEKETI_USER_KEY",
-            ));
+            return Err(ConfigError::invalid("Missing JWT information in config file"));
         }
         Ok(())
     }

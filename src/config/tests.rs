@@ -128,17 +128,20 @@ fn mistakes_are_told_in_one_clear_line() {
             r#"{"glusterfs": {"executor": "mock", "db_read_only": "true"}}"#,
             "Unable to parse configuration: glusterfs.db_read_only: expected true or false, found a string",
         ),
-        (r#"{"glusterfs": {"executor": "no\nsuch"}}"#, "invalid executor: no?such"),
-        (r#"{"glusterfs": {"executor": "kubernetes"}}"#, "executor kubernetes is not supported: use ssh or mock"),
+        (r#"{"glusterfs": {"executor": "no\nsuch"}}"#, "Unable to start application: invalid executor: no?such"),
+        (
+            r#"{"glusterfs": {"executor": "kubernetes"}}"#,
+            "Unable to start application: executor kubernetes is not supported: use ssh or mock",
+        ),
         (
             r#"{"glusterfs": {"executor": "mock", "max_inflight_operations": -1}}"#,
             "Unable to parse configuration: glusterfs.max_inflight_operations: expected a whole number that is not \
              negative, found the number -1",
         ),
-        (r#"{"glusterfs": {}}"#, "Missing ssh private key file in configuration"),
+        (r#"{"glusterfs": {}}"#, "Unable to start application: Missing ssh private key file in configuration"),
         (
             r#"{"glusterfs": {"sshexec": {"keyfile": "/k", "port": "ssh"}}}"#,
-            "invalid ssh port: 'ssh' is not a number from 1 to 65535",
+            "Unable to start application: invalid ssh port: 'ssh' is not a number from 1 to 65535",
         ),
         (
             r#"{"default_state": "asleep", "glusterfs": {"executor": "mock"}}"#,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::request::Parts;
-use axum::http::{Method, Request, StatusCode};
+use axum::http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::reply::{self, Reply};
@@ -23,13 +23,15 @@ pub async fn handle(State(app): State<App>, request: Request<Body>) -> Reply {
     let began = Instant::now();
     let (parts, body) = request.into_parts();
     let raw = parts.uri.path();
+    if raw == "*" && parts.method == Method::OPTIONS {
+        return reply::empty(StatusCode::OK);
+    }
     let Some(path) = path::decode(raw) else {
         return reply::error(StatusCode::BAD_REQUEST, "malformed path");
     };
     let clean = path::clean(&path);
     if clean != path {
-        let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        return reply::moved(&format!("{}{query}", path::encode(&clean)), false);
+        return reply::moved(&same_but_path(&parts.uri, &clean), false);
     }
     if parts.method == Method::GET && path == "/hello" {
         return reply::text(StatusCode::OK, "Hello from Heketi");
@@ -50,6 +52,16 @@ pub async fn handle(State(app): State<App>, request: Request<Body>) -> Reply {
     reply
 }
 
+/// What was asked for, with another path.
+fn same_but_path(uri: &Uri, path: &str) -> String {
+    let host = match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme), Some(authority)) => format!("{scheme}://{authority}"),
+        _ => String::new(),
+    };
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{host}{}{query}", path::encode(path))
+}
+
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
 }
@@ -63,8 +75,7 @@ async fn authorized(app: &App, parts: Parts, body: Body, path: String) -> Reply 
     let route = match routes::find(&parts.method, &path) {
         Found::Route(route) => route,
         Found::TrailingSlash => {
-            let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-            let location = format!("{}{query}", path::encode(path.trim_end_matches('/')));
+            let location = same_but_path(&parts.uri, path.strip_suffix('/').unwrap_or(&path));
             return reply::moved(&location, parts.method == Method::GET);
         }
         Found::OtherMethod => return reply::empty(StatusCode::METHOD_NOT_ALLOWED),

@@ -8,6 +8,8 @@ mod path;
 mod reply;
 mod routes;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

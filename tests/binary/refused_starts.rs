@@ -181,7 +181,7 @@ fn a_second_server_on_the_same_database() {
 fn the_command_line() {
     let (status, out, err) = end_of(&[]);
     assert_eq!((status, err.as_str()), (1, "Please provide configuration file\n"));
-    let version = format!("Heketi heketi-rs/{}\n", env!("CARGO_PKG_VERSION"));
+    let version = format!("Heketi {} (heketi-rs)\n", env!("CARGO_PKG_VERSION"));
     assert!(out.starts_with(&version), "{out}");
     for flag in ["--version", "-v"] {
         let (status, out, err) = end_of(&[flag]);

@@ -43,8 +43,9 @@ pub enum NodeError {
     },
 }
 
+/// The line end of the command stays, as clients of the reference get it; they cut it off.
 fn text_of(status: &u32, stderr: &str) -> String {
-    match stderr.trim_end() {
+    match stderr {
         "" => format!("Process exited with status {status}"),
         text => text.to_owned(),
     }
@@ -77,16 +78,18 @@ impl NodeError {
 
     /// One line for the log: what happened, on which node, with which command.
     pub fn report(&self) -> String {
+        let text = self.to_string();
+        let text = text.trim_end();
         match self {
             Self::Transport(error) => match &error.command {
                 Some(command) => format!("{error} (node {}, command `{command}`)", error.host),
                 None => format!("{error} (node {})", error.host),
             },
             Self::Exit { host, command, status, .. } => {
-                format!("{self} (node {host}, command `{command}`, exit status {status})")
+                format!("{text} (node {host}, command `{command}`, exit status {status})")
             }
-            Self::Answer { host, command, .. } => format!("{self} (node {host}, command `{command}`)"),
-            Self::Worded { cause, .. } => format!("{self}: {}", cause.report()),
+            Self::Answer { host, command, .. } => format!("{text} (node {host}, command `{command}`)"),
+            Self::Worded { cause, .. } => format!("{text}: {}", cause.report()),
         }
     }
 }

@@ -115,7 +115,7 @@ impl Sim {
     }
 
     /// Nodes that also take what the reference's mock takes and real nodes refuse: a disk again that is in use, which is
-    /// another disk of that name then, and any option for a volume.
+    /// another disk of that name then, and any name and option for a volume.
     pub fn tolerant(device_size: Gib) -> Self {
         Self::build(device_size, true)
     }

@@ -191,6 +191,25 @@ fn tolerant_nodes_take_a_disk_that_is_in_use_as_another_one() {
 }
 
 #[test]
+fn tolerant_nodes_take_any_name_and_option_for_a_volume() {
+    for (sim, tolerant) in [(Sim::new(Gib(500)), false), (Sim::tolerant(Gib(500)), true)] {
+        sim.introduce("m1", "s1");
+        device(&sim, "m1");
+        make(&sim, "m1", "a");
+        let brick = path("m1", "a");
+        let strange =
+            [format!("volume create - {brick}"), "volume set - a".to_owned(), "volume set - a b group c".to_owned()];
+        for command in strange.map(|words| g(&words)) {
+            if tolerant {
+                ok(&sim, "m1", &command);
+            } else {
+                refused(&sim, "m1", &command, 1, "");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_disk_can_be_filled_to_the_last_extent() {
     let sim = Sim::new(Gib(10));
     device(&sim, "m1");

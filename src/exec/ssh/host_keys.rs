@@ -46,7 +46,7 @@ impl HostKeys {
         };
         for path in &files {
             let read = if trust_file.is_some() { read_if_there(path) } else { read_text(path) };
-            read.map_err(|source| SshSetupError::KnownHosts { path: path.clone(), source })?;
+            read.map_err(|reason| SshSetupError::KnownHosts { path: path.clone(), reason })?;
         }
         Ok(Self { files, trust_file, learning: Mutex::default() })
     }

@@ -8,12 +8,12 @@ use russh::keys::{PrivateKey, decode_secret_key};
 #[derive(Debug, thiserror::Error)]
 pub enum SshSetupError {
     /// The private key is not there, or not for us to read.
-    #[error("Unable to read private key file {}: {source}", path.display())]
+    #[error("Unable to read private key file {}: {reason}", path.display())]
     KeyFile {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The private key has a passphrase, and nobody to type it.
     #[error("Unable to read private key file {}: it is encrypted, a key without passphrase is needed", path.display())]
@@ -30,18 +30,18 @@ pub enum SshSetupError {
         cause: String,
     },
     /// A file of known host keys cannot be read.
-    #[error("Unable to read known hosts file {}: {source}", path.display())]
+    #[error("Unable to read known hosts file {}: {reason}", path.display())]
     KnownHosts {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
 }
 
 /// Loads a key in OpenSSH, PKCS#1, SEC1 or PKCS#8 form.
 pub(super) fn load(path: &Path) -> Result<PrivateKey, SshSetupError> {
-    let bytes = std::fs::read(path).map_err(|source| SshSetupError::KeyFile { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(|reason| SshSetupError::KeyFile { path: path.to_owned(), reason })?;
     let text = String::from_utf8_lossy(&bytes);
     let encrypted = || SshSetupError::KeyEncrypted { path: path.to_owned() };
     let malformed = |cause: String| SshSetupError::KeyFormat { path: path.to_owned(), cause };
