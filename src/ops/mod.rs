@@ -21,6 +21,8 @@ mod plan;
 mod recovery;
 mod states;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod volume_create;
 mod volume_delete;
 mod volume_expand;

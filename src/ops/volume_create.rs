@@ -286,10 +286,22 @@ impl Stages for VolumeCreatePlan {
 
     fn plan_again(&mut self, ops: &Ops, tx: &Tx<'_>, op: OpId, failure: &Failure) -> Result<bool, OpError> {
         let Some(mut volume) = self.removed.take().map(|volume| *volume) else { return Ok(false) };
-        let Failure::Node(_, device) = failure else { return Ok(false) };
+        let Failure::Node(error, device) = failure else { return Ok(false) };
         let Some(left) = self.retries_left.checked_sub(1) else { return Ok(false) };
-        self.avoid.extend(device);
+        let mut unreachable = None;
+        match device.map_or(Ok(None), |id| tx.device(id))? {
+            Some(device) if error.nothing_ran() => {
+                self.avoid.extend(tx.devices(device.node)?.iter().map(|device| device.id));
+                unreachable = Some(device.node);
+            }
+            _ => self.avoid.extend(device),
+        }
         let (cluster, planned) = choose(ops, tx, &volume, &self.candidates, &self.avoid)?;
+        // Without this node it does not fit, and it cannot be reached: an attempt would only make bricks on the others
+        // and take them away again.
+        if planned.iter().any(|brick| Some(brick.node) == unreachable) {
+            return Ok(false);
+        }
         volume.cluster = cluster;
         let (free, reserved) = if volume.block { block_space(volume.size) } else { (Gib(0), Gib(0)) };
         tx.add_volume(&volume, free, reserved)?;

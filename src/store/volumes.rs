@@ -71,7 +71,9 @@ impl Tx<'_> {
             Durability::Replicate(_) => "replicate",
             Durability::Disperse { .. } => "disperse",
         };
-        let DurabilityNumbers { replica, data, redundancy } = volume.durability_numbers;
+        // The durability is read from them again.
+        let numbers = volume.durability_numbers.with(volume.durability);
+        let DurabilityNumbers { replica, data, redundancy } = numbers;
         self.connection
             .prepare_cached(
                 "INSERT INTO volumes (id, cluster, name, size_gib, durability, replica, disperse_data, disperse_redundancy,

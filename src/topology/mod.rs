@@ -182,6 +182,20 @@ pub struct DurabilityNumbers {
     pub redundancy: i64,
 }
 
+impl DurabilityNumbers {
+    /// The same numbers, but for those that this durability has itself.
+    #[must_use]
+    pub fn with(self, durability: Durability) -> Self {
+        match durability {
+            Durability::None => self,
+            Durability::Replicate(copies) => Self { replica: copies.unwrap_or(0).into(), ..self },
+            Durability::Disperse { data, redundancy } => {
+                Self { data: data.into(), redundancy: redundancy.into(), ..self }
+            }
+        }
+    }
+}
+
 /// A gluster volume.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Volume {

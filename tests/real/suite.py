@@ -251,8 +251,8 @@ class Walk:
     def change_the_host_key(self):
         """a node whose host key has changed: the error says so"""
         key = "/etc/ssh/ssh_host_ed25519_key"
-        # The kept connections outlive this sshd; a new connection gets the new key.
-        restart = "pkill -o -x sshd"
+        # Sessions outlive this; init starts it again.
+        restart = "kill $(cat /run/sshd.pid)"
         self.server.stop()
         self.nodes[1].run(f"mkdir /root/key && mv {key} {key}.pub /root/key && ssh-keygen -q -t ed25519 -N '' -f {key} "
                           f"&& {restart}")
