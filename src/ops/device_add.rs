@@ -202,7 +202,13 @@ impl Stages for DeviceAddPlan {
                 Ok(Resolution::Done)
             }
             Err(SetupFailure { error, .. }) if error.is_transport() => Err(error.into()),
-            Err(SetupFailure { left: SetupLeft::Nothing, .. }) => Ok(Resolution::Undone),
+            Err(SetupFailure { error, left: SetupLeft::Nothing }) => {
+                match nodes.pv_state(&self.manage, &device.name).await? {
+                    // Perhaps ours; pvcreate takes it another time, since it is in no volume group.
+                    PvState::Pv { vg, .. } if vg.is_empty() => Err(error.into()),
+                    _ => Ok(Resolution::Undone),
+                }
+            }
             Err(_) => self.take_back(ops, &device).await,
         }
     }

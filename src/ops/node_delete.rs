@@ -91,14 +91,23 @@ impl Stages for NodeDeletePlan {
         {
             return Ok(Resolution::Undone);
         }
-        match self.exec(ops, op).await {
-            Ok(()) => Ok(Resolution::Done),
-            Err(Failure::Node(error, _)) if !error.is_transport() => {
-                tracing::warn!(node = %self.node, "the node stays: {}", error.report());
-                Ok(Resolution::Undone)
+        let refused = match self.exec(ops, op).await {
+            Ok(()) => return Ok(Resolution::Done),
+            Err(Failure::Node(error, _)) if !error.is_transport() => error,
+            Err(failure) => return Err(failure),
+        };
+        let refused_before = matches!(cause, Cause::Failed(Failure::Node(error, _)) if !error.is_transport());
+        if !refused_before {
+            let others = ops.store().read(|tx| tx.nodes(self.cluster))?;
+            let hosts = manage_hosts(&others, None);
+            let nodes = ops.nodes();
+            if !Ops::try_on_hosts(&hosts, |_| true, |host| nodes.peer_listed(host, &self.storage)).await? {
+                // It may have gone with the lost answer: gluster will say so another time.
+                return Err(refused.into());
             }
-            Err(failure) => Err(failure),
         }
+        tracing::warn!(node = %self.node, "the node stays: {}", refused.report());
+        Ok(Resolution::Undone)
     }
 
     fn roll_back(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {

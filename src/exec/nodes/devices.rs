@@ -259,7 +259,7 @@ impl Nodes {
             Ok(output) => only_pv(&output.stdout)
                 .map(|pv| PvState::Pv { uuid: pv.pv_uuid, vg: pv.vg_name })
                 .map_err(|what| answer(host, &pvs, what)),
-            Err(NodeError::Exit { .. }) => Ok(PvState::NoPv),
+            Err(error) if says_missing(&error) => Ok(PvState::NoPv),
             Err(error) => Err(error),
         }
     }
