@@ -41,7 +41,6 @@ pub enum Case {
     FirstNodeAdd,
     NodeAdd,
     NodeDelete,
-    LastNodeDelete,
     DeviceAdd,
     /// The disk has data on it.
     DeviceAddDestroy,
@@ -71,16 +70,10 @@ impl Case {
     /// Makes what the operation needs.
     pub fn prepare(self, world: &World) -> Subject {
         match self {
-            Self::FirstNodeAdd | Self::LastNodeDelete => {
+            Self::FirstNodeAdd => {
                 let flags = ClusterFlags { file: true, block: false };
                 let cluster = world.run(|ops| async move { ops.cluster_create(flags).await.unwrap().id });
-                if matches!(self, Self::FirstNodeAdd) {
-                    return Subject::Cluster(cluster);
-                }
-                let request = node_request(cluster, NEW_HOST);
-                world.must(world.run(|ops| async move { ops.node_add(request).await }));
-                let node = world.store().read(|tx| tx.node_ids(cluster)).unwrap()[0];
-                Subject::Node(node)
+                Subject::Cluster(cluster)
             }
             Self::NodeAdd => Subject::Cluster(world.cluster),
             Self::NodeDelete => {
@@ -116,7 +109,7 @@ impl Case {
             (Self::FirstNodeAdd | Self::NodeAdd, Subject::Cluster(cluster)) => {
                 ops.node_add(node_request(cluster, NEW_HOST)).await
             }
-            (Self::NodeDelete | Self::LastNodeDelete, Subject::Node(node)) => ops.node_delete(node).await,
+            (Self::NodeDelete, Subject::Node(node)) => ops.node_delete(node).await,
             (Self::DeviceAdd, Subject::Node(node)) => ops.device_add(device_request(node, NEW_DISK, false)).await,
             (Self::DeviceAddDestroy, Subject::Node(node)) => ops.device_add(device_request(node, NEW_DISK, true)).await,
             (Self::DeviceDelete, Subject::Device(device)) => ops.device_delete(device, false).await,
@@ -137,9 +130,7 @@ impl Case {
                 let nodes = store.read(|tx| tx.nodes(cluster)).unwrap();
                 nodes.iter().any(|node| node.manage_host() == NEW_HOST)
             }
-            (Self::NodeDelete | Self::LastNodeDelete, Subject::Node(node)) => {
-                store.read(|tx| tx.node(node)).unwrap().is_none()
-            }
+            (Self::NodeDelete, Subject::Node(node)) => store.read(|tx| tx.node(node)).unwrap().is_none(),
             (Self::DeviceAdd | Self::DeviceAddDestroy, _) => world.device("m1", NEW_DISK).is_some(),
             (Self::DeviceDelete | Self::DeviceForget, Subject::Device(device)) => {
                 store.read(|tx| tx.device(device)).unwrap().is_none()

@@ -8,4 +8,6 @@ mod agree;
 mod cases;
 mod crowd;
 mod cuts;
+mod rules;
+mod undo;
 mod world;

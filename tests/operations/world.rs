@@ -83,10 +83,6 @@ impl World {
         world
     }
 
-    pub fn ops(&self) -> Ops {
-        self.process.as_ref().unwrap().ops.clone()
-    }
-
     pub fn store(&self) -> &Store {
         self.process.as_ref().unwrap().ops.store()
     }
@@ -118,17 +114,21 @@ impl World {
         self.start();
     }
 
-    /// Recovery, once: what the cleaner does. Returns how many operations remain.
-    pub fn clean(&self) -> usize {
+    /// Waits until nothing is under way: an answer is there a moment before its operation has ended.
+    pub fn quiet(&self) {
         self.run(|ops| async move {
             let began = Instant::now();
-            // An answer is there a moment before its operation has ended.
             while ops.under_way() > 0 {
                 assert!(began.elapsed() < BOUND, "an operation never ends");
                 tokio::time::sleep(Duration::from_micros(100)).await;
             }
-            ops.clean().await.unwrap()
-        })
+        });
+    }
+
+    /// Recovery, once: what the cleaner does. Returns how many operations remain.
+    pub fn clean(&self) -> usize {
+        self.quiet();
+        self.run(|ops| async move { ops.clean().await.unwrap() })
     }
 
     /// What a job came to.
