@@ -195,5 +195,3 @@ pub const ARBITER: Shape = Shape {
 pub const DISPERSE: Shape = Shape::new(Durability::Disperse { data: 2, redundancy: 1 }, 4);
 /// Larger than the largest brick: several sets.
 pub const TWO_SETS: Shape = Shape { options: &["features.shard on"], ..Shape::new(Durability::Replicate(Some(2)), 8) };
-/// More sets than one `add-brick` takes.
-pub const MANY_SETS: Shape = Shape::new(Durability::Replicate(Some(2)), 32);

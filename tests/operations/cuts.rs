@@ -8,7 +8,7 @@ use heketi::ops::OpError;
 use heketi::store::Outcome;
 
 use crate::cases::*;
-use crate::world::{World, settings, settled};
+use crate::world::{World, settled};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -189,19 +189,15 @@ fn cut(world: &mut World, case: Case, fault: Fault, nth: usize) -> Result<bool, 
 /// Takes from the node what was given up, as its administrator would.
 fn forget_disk(world: &World) {
     for line in world.sim.dump().lines().map(str::trim) {
-        let known = |id: &str| world.store().read(|tx| tx.device_or_pending(id.parse().unwrap())).unwrap().is_some();
-        match line.split_whitespace().collect::<Vec<_>>().as_slice() {
-            ["disk", name, _, "KiB", "pv", _, "vg", vg] => {
-                if let Some(id) = vg.strip_prefix("vg_")
-                    && !known(id)
-                {
-                    world.sim.exec("m1", &["lvm", "vgremove", vg]);
-                    world.sim.exec("m1", &["lvm", "pvremove", name]);
-                } else if *vg == "-" {
-                    world.sim.exec("m1", &["lvm", "pvremove", name]);
-                }
-            }
-            _ => {}
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ["disk", name, _, "KiB", "pv", _, "vg", vg] = words.as_slice() else { continue };
+        let id = vg.strip_prefix("vg_").map(|id| id.parse().unwrap());
+        let known = id.map(|id| world.store().read(|tx| tx.device_or_pending(id)).unwrap().is_some());
+        if known == Some(false) {
+            world.sim.exec("m1", &["lvm", "vgremove", vg]);
+        }
+        if known != Some(true) {
+            world.sim.exec("m1", &["lvm", "pvremove", name]);
         }
     }
 }
