@@ -61,6 +61,17 @@ pub enum Cause<'a> {
     Lost,
 }
 
+impl Cause<'_> {
+    /// A command may still be at work on a node.
+    pub fn is_uncertain(&self) -> bool {
+        match self {
+            Self::Failed(Failure::Node(error, _)) => error.is_transport() && !error.nothing_ran(),
+            Self::Failed(_) => false,
+            Self::Lost => true,
+        }
+    }
+}
+
 /// What became of an operation that had to be resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {

@@ -508,3 +508,27 @@ fn nodes_that_come_and_go_at_once_stay_in_one_pool() {
     world.faults.clear();
     world.assert_agreed("at the end");
 }
+
+#[test]
+fn gluster_is_asked_only_once_it_is_at_rest() {
+    // The connection breaks, but glusterd goes on: it holds the lock of the volume, and knows of no change yet.
+    for (line, expands) in [("volume create", false), ("add-brick", true)] {
+        let world = World::new(3);
+        let volume = expands.then(|| made(&world, NONE, "v"));
+        world.faults.take_lines();
+        world.faults.add(Rule::line(line, Action::LoseReply).nth(1));
+        let stderr = "Another transaction is in progress for v. Please try again after some time.\n".to_owned();
+        world.faults.add(Rule::line("volume status v", Action::Fail { status: 1, stderr }).nth(1));
+        match volume {
+            Some(volume) => assert!(matches!(world.finish(expand(&world, volume, 2)), Outcome::Resource(_))),
+            None => drop(world.finish(create(&world, NONE, "v"))),
+        }
+        let lines = world.faults.take_lines();
+        let place = |part: &str| lines.iter().position(|(_, line)| line.contains(part)).unwrap();
+        let asked = lines.iter().filter(|(_, line)| line.contains("volume status v")).count();
+        assert_eq!(asked, 2, "until the lock was free");
+        assert!(place(line) < place("volume status v") && place("volume status v") < place("volume info v"));
+        world.faults.clear();
+        world.assert_agreed("at the end");
+    }
+}
