@@ -532,3 +532,41 @@ fn gluster_is_asked_only_once_it_is_at_rest() {
         world.assert_agreed("at the end");
     }
 }
+
+#[test]
+fn a_disk_that_is_being_set_up_is_not_wiped_for_another_request() {
+    let world = World::new(3);
+    let node = world.node("m1").unwrap();
+    let gate = Gate::new();
+    world.faults.add(Rule::line("vgdisplay", Action::FreezeReply(gate.clone())).nth(1));
+    let first = world.add_device("m1", "/dev/sdx").unwrap();
+    world.run(|_| async { tokio::time::timeout(BOUND, gate.frozen()).await.unwrap() });
+    let second = device_request(node, "/dev//sdx", true);
+    let second = world.run(|ops| async move { ops.device_add(second).await }).unwrap();
+    // It gets every chance to begin.
+    world.run(|_| async {
+        for _ in 0..500 {
+            tokio::task::yield_now().await;
+        }
+    });
+    gate.open();
+    assert_eq!(world.answer(first), Outcome::Nothing);
+    let text = failure(world.answer(second));
+    assert!(text.contains("already in use"), "{text}");
+    world.faults.clear();
+    world.assert_agreed("at the end");
+}
+
+#[test]
+fn one_host_that_may_have_done_it_outweighs_those_that_have_not() {
+    let world = World::new(3);
+    world.must(world.add_node("m9"));
+    let going = world.node("m9").unwrap();
+    let asked: Vec<_> = world.nodes().into_iter().filter(|node| node.id != going).collect();
+    world.faults.cut_off(asked[0].manage_host());
+    world.faults.add(Rule::line("peer detach", Action::LoseReply).on_host(asked[1].manage_host()).nth(1));
+    let outcome = world.finish(world.run(|ops| async move { ops.node_delete(going).await }));
+    assert_eq!(outcome, Outcome::Nothing);
+    world.faults.clear();
+    world.assert_agreed("at the end");
+}
