@@ -66,9 +66,10 @@ pub mod rules {
         (!text.chars().all(matches)).then(|| "must be in a valid format".to_owned())
     }
 
-    /// A name of a volume.
+    /// A name of a volume. One that starts with a hyphen is refused by gluster, or taken for a switch.
     pub fn name(text: &str) -> Option<String> {
-        format(text, |c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        let rest = text.strip_prefix('-').map_or(text, |_| " ");
+        format(rest, |c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
     }
 
     /// An id that must be there.

@@ -1,5 +1,6 @@
 //! Faults around any transport: rules that match a command and say what goes wrong with it.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +19,13 @@ pub enum Action {
         /// Standard error.
         stderr: String,
     },
+    /// It runs, and all the same ends with this status and this on its standard error.
+    FailAfter {
+        /// Exit status.
+        status: u32,
+        /// Standard error.
+        stderr: String,
+    },
     /// It runs, and the connection breaks before its reply arrives.
     LoseReply,
     /// It counts as having taken longer than its limit, without anybody waiting that long.
@@ -30,12 +38,21 @@ pub enum Action {
     Refuse,
     /// It waits until the gate lets it through, then runs.
     Freeze(Arc<Gate>),
+    /// It runs, and its reply waits until the gate lets it through.
+    FreezeReply(Arc<Gate>),
+    /// The connection breaks before it runs, and from then on nothing reaches this host until [`Inject::clear`].
+    Down,
 }
 
 impl Action {
     /// Fails with status 1 and a text that says so.
     pub fn fail() -> Self {
         Self::Fail { status: 1, stderr: "injected failure\n".to_owned() }
+    }
+
+    /// Runs, and then fails with status 1 and a text that says so.
+    pub fn fail_after() -> Self {
+        Self::FailAfter { status: 1, stderr: "injected failure after the work\n".to_owned() }
     }
 }
 
@@ -134,6 +151,7 @@ impl Rule {
 struct State {
     rules: Vec<Rule>,
     lines: Vec<(String, String)>,
+    down: HashSet<String>,
 }
 
 /// Any transport, with faults. Clones share rules and records.
@@ -173,9 +191,16 @@ impl<T: Transport> Inject<T> {
         self.state().rules = vec![Rule::every(action).nth(nth)];
     }
 
-    /// No more faults.
+    /// No more faults, and every host is reached again.
     pub fn clear(&self) {
-        self.state().rules.clear();
+        let mut state = self.state();
+        state.rules.clear();
+        state.down.clear();
+    }
+
+    /// Nothing reaches this host until [`Inject::clear`].
+    pub fn cut_off(&self, host: &str) {
+        self.state().down.insert(host.to_owned());
     }
 
     /// How often the rules now in force have acted. After `fail_nth`, 0 means that there were fewer commands.
@@ -196,7 +221,7 @@ impl<T: Transport> Inject<T> {
     /// Whether a rule breaks the connection for this batch.
     fn refuses(&self, host: &str, commands: &[Cmd]) -> bool {
         let mut state = self.state();
-        let mut refused = false;
+        let mut refused = state.down.contains(host);
         for rule in state.rules.iter_mut().filter(|rule| matches!(rule.action, Action::Refuse)) {
             for cmd in commands {
                 refused |= rule.fires(host, &cmd.line());
@@ -232,6 +257,7 @@ impl<T: Transport> Transport for Inject<T> {
         for cmd in commands {
             let line = cmd.line();
             let one = std::slice::from_ref(cmd);
+            let mut reply_gate = None;
             match self.next_action(host, &line) {
                 Some(Action::Fail { status, stderr }) => {
                     outputs.push(Output { status, stdout: String::new(), stderr });
@@ -249,7 +275,23 @@ impl<T: Transport> Transport for Inject<T> {
                     let cause = format!("no end after {} s (injected)", cmd.limit().as_secs());
                     return Err(broken(TransportErrorKind::Timeout, host, Some(line), &cause));
                 }
+                Some(Action::FailAfter { status, stderr }) => {
+                    let ran = self.inner.run(host, one).await?;
+                    let stdout = ran.into_iter().next().map(|output| output.stdout).unwrap_or_default();
+                    outputs.push(Output { status, stdout, stderr });
+                    break;
+                }
                 Some(Action::Freeze(gate)) => gate.pass().await,
+                Some(Action::FreezeReply(gate)) => reply_gate = Some(gate),
+                Some(Action::Down) => {
+                    self.cut_off(host);
+                    let cause = "connection lost, and the host is not reached any more (injected)";
+                    return Err(if outputs.is_empty() {
+                        broken(TransportErrorKind::Connect, host, None, cause)
+                    } else {
+                        broken(TransportErrorKind::Dropped, host, Some(line), cause)
+                    });
+                }
                 Some(Action::Refuse) | None => {}
             }
             let batch = self.inner.run(host, one).await.map_err(|mut err| {
@@ -259,6 +301,9 @@ impl<T: Transport> Transport for Inject<T> {
                 }
                 err
             })?;
+            if let Some(gate) = reply_gate {
+                gate.pass().await;
+            }
             outputs.extend(batch);
             if outputs.last().is_some_and(|output| output.status != 0) {
                 break;

@@ -60,6 +60,11 @@ impl Admission {
         lock(&self.running).closed = true;
     }
 
+    /// How many operations this process works on.
+    pub fn tracked(&self) -> usize {
+        lock(&self.running).tracked.len()
+    }
+
     /// This process works on the operation.
     pub fn is_tracked(&self, id: OpId) -> bool {
         lock(&self.running).tracked.contains(&id)

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use super::Ops;
 use super::engine::Failure;
-use crate::exec::NodeError;
-use crate::exec::nodes::{BrickAddress, Reclaimed};
+use crate::exec::nodes::{BrickAddress, BrickFailure, Reclaimed};
 use crate::ids::{BrickId, NodeId, OpId, VolumeId};
 use crate::placement::PlannedBrick;
 use crate::store::{StoreError, Tx};
@@ -98,16 +97,6 @@ pub struct Made {
     pub untouched: Vec<BrickId>,
 }
 
-/// The connection failed before the first command of a brick.
-fn nothing_made(error: &NodeError) -> bool {
-    match error {
-        NodeError::Transport(error) => {
-            error.nothing_ran() && error.command.as_deref().is_none_or(|command| command.starts_with("mkdir -p "))
-        }
-        _ => false,
-    }
-}
-
 impl Ops {
     /// Makes all bricks at once, and waits for all of them, whatever happens to one.
     pub(super) async fn create_bricks(&self, bricks: &[PlacedBrick], gid: i64) -> Made {
@@ -125,9 +114,9 @@ impl Ops {
                 made.failure.get_or_insert_with(|| Failure::Text("internal error while making a brick".to_owned()));
                 continue;
             };
-            if let Err(error) = result {
+            if let Err(BrickFailure { error, nothing_made }) = result {
                 tracing::error!(brick = %placed.brick.id, "cannot make the brick: {}", error.report());
-                if nothing_made(&error) {
+                if nothing_made {
                     made.untouched.push(placed.brick.id);
                 }
                 made.failure.get_or_insert(Failure::Node(error, Some(placed.brick.device)));

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::engine::{Cause, Failure, Resolution, Stages};
+use super::hosts::Turn;
 use super::plan::Plan;
 use super::{OpError, Ops};
 use crate::exec::NodeError;
-use crate::exec::nodes::{DeviceFacts, DeviceHandle, PvState, SetupFailure};
+use crate::exec::nodes::{DeviceFacts, DeviceHandle, PvState, SetupFailure, SetupLeft};
 use crate::ids::{DeviceId, JobId, NodeId, OpId};
 use crate::store::{Outcome, StoreError, Tx};
 use crate::topology::{Device, EntryState, Tags};
@@ -33,16 +34,12 @@ pub struct DeviceAddPlan {
     manage: String,
     destroy_data: bool,
     #[serde(skip)]
-    facts: Option<DeviceFacts>,
-    /// What a failed set-up left behind; not known after a crash.
+    turn: Turn,
     #[serde(skip)]
-    left: Option<Left>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Left {
-    pv: bool,
-    vg: bool,
+    facts: Option<DeviceFacts>,
+    /// What a failed set-up has left on the disk; not known after a crash.
+    #[serde(skip)]
+    left: Option<SetupLeft>,
 }
 
 const EXTENT: Kib = Kib(4096);
@@ -73,8 +70,9 @@ impl Ops {
                 device: device.id,
                 manage: node.manage_host().to_owned(),
                 destroy_data: request.destroy_data,
+                turn: Turn::default(),
                 facts: None,
-                left: None,
+                left: Some(SetupLeft::Nothing),
             }))
         })
         .await
@@ -102,6 +100,20 @@ impl DeviceAddPlan {
         (error.worded(text), state)
     }
 
+    /// Takes what is ours from the disk.
+    async fn take_back(&self, ops: &Ops, device: &Device) -> Result<Resolution, Failure> {
+        let nodes = ops.nodes();
+        if nodes.vg_exists(&self.manage, device.id).await? {
+            let torn_down = nodes.device_teardown(&self.manage, &DeviceHandle::of(device)).await;
+            torn_down.map_err(|failure| failure.error)?;
+        } else if let PvState::Pv { vg, .. } = nodes.pv_state(&self.manage, &device.name).await?
+            && vg.is_empty()
+        {
+            nodes.pv_remove(&self.manage, &device.name).await?;
+        }
+        Ok(Resolution::Undone)
+    }
+
     /// Whether the disk may be wiped: never if it may be one of ours.
     fn may_destroy(ops: &Ops, state: Option<&PvState>, error: &NodeError) -> Result<(), Failure> {
         let unsafe_text = || Failure::Text(format!("Can not destroy device, destroy may not be safe: {error}"));
@@ -126,13 +138,11 @@ impl Stages for DeviceAddPlan {
     async fn exec(&mut self, ops: &Ops, _: OpId) -> Result<(), Failure> {
         let device = ops.load_device(self.device)?;
         let nodes = ops.nodes();
+        self.turn.take(&ops.0.device_adds, self.manage.clone()).await;
         let mut set_up = nodes.device_setup(&self.manage, device.id, &device.name, false).await;
-        if let Err(SetupFailure { error, pv_created: false, .. }) = set_up {
-            if error.nothing_ran() {
-                self.left = Some(Left { pv: false, vg: false });
-            }
+        if let Err(SetupFailure { error, left: SetupLeft::Nothing }) = set_up {
+            self.left = Some(SetupLeft::Nothing);
             let (error, state) = self.explain(ops, &device.name, error).await;
-            self.left.get_or_insert(Left { pv: false, vg: false });
             if !self.destroy_data {
                 return Err(error.into());
             }
@@ -145,7 +155,7 @@ impl Stages for DeviceAddPlan {
                 Ok(())
             }
             Err(failure) => {
-                self.left = Some(Left { pv: failure.pv_created, vg: failure.vg_created });
+                self.left = Some(failure.left);
                 let text = format!(
                     "Initializing device {} failed (already initialized or contains data?): {}",
                     device.name, failure.error
@@ -169,21 +179,38 @@ impl Stages for DeviceAddPlan {
         Ok(Outcome::Nothing)
     }
 
+    /// Only what is surely ours is taken from a disk: a physical volume that another program has prepared looks like one
+    /// that a cut-off set-up has left. So where nobody knows how far it got, the addition goes forward; but it wipes
+    /// nothing any more, since the disk may have found another use meanwhile.
     async fn resolve(&mut self, ops: &Ops, _: OpId, _: Cause<'_>) -> Result<Resolution, Failure> {
         let device = ops.load_device(self.device)?;
-        let nodes = ops.nodes();
-        let left = self.left.unwrap_or(Left { pv: true, vg: true });
-        if left.vg && nodes.vg_exists(&self.manage, device.id).await? {
-            nodes.device_teardown(&self.manage, &DeviceHandle::of(&device)).await?;
-        } else if left.pv {
-            // A physical volume in no volume group holds nothing.
-            if let PvState::Pv { vg, .. } = nodes.pv_state(&self.manage, &device.name).await?
-                && vg.is_empty()
-            {
-                nodes.pv_remove(&self.manage, &device.name).await?;
-            }
+        match self.left {
+            Some(SetupLeft::Nothing) => return Ok(Resolution::Undone),
+            Some(SetupLeft::Ours) => return self.take_back(ops, &device).await,
+            Some(SetupLeft::Unknown) | None => {}
         }
-        Ok(Resolution::Undone)
+        self.turn.take(&ops.0.device_adds, self.manage.clone()).await;
+        let nodes = ops.nodes();
+        let set_up = if nodes.vg_exists(&self.manage, device.id).await? {
+            Ok(nodes.device_facts(&self.manage, device.id, &device.name).await?)
+        } else {
+            nodes.device_setup(&self.manage, device.id, &device.name, false).await
+        };
+        match set_up {
+            Ok(facts) => {
+                self.facts = Some(facts);
+                Ok(Resolution::Done)
+            }
+            Err(SetupFailure { error, .. }) if error.is_transport() => Err(error.into()),
+            Err(SetupFailure { error, left: SetupLeft::Nothing }) => {
+                match nodes.pv_state(&self.manage, &device.name).await? {
+                    // Perhaps ours; pvcreate takes it another time, since it is in no volume group.
+                    PvState::Pv { vg, .. } if vg.is_empty() => Err(error.into()),
+                    _ => Ok(Resolution::Undone),
+                }
+            }
+            Err(_) => self.take_back(ops, &device).await,
+        }
     }
 
     fn roll_back(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ use super::{OpError, Ops};
 use crate::exec::nodes::DeviceHandle;
 use crate::ids::{DeviceId, JobId, OpId};
 use crate::store::{Outcome, StoreError, Tx};
-use crate::topology::EntryState;
+use crate::topology::{Device, EntryState};
 
 /// The plan of a device's removal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,33 +19,40 @@ pub struct DeviceDeletePlan {
     manage: String,
     /// The disk or its node is lost: what cannot be removed is left.
     force_forget: bool,
+    /// The node was not reached: the device is as it was.
+    #[serde(skip)]
+    untouched: bool,
 }
 
-fn check(tx: &Tx<'_>, id: DeviceId) -> Result<(), OpError> {
-    let device = tx.device(id)?.ok_or_else(OpError::id_not_found)?;
+/// The device, if it may go. `by` is its own removal, if that is taken up again.
+fn check(tx: &Tx<'_>, id: DeviceId, by: Option<OpId>) -> Result<Device, OpError> {
+    let device = tx.device_or_pending(id)?.ok_or_else(OpError::id_not_found)?;
+    if tx.device_pending(id)?.is_some_and(|op| Some(op) != by) {
+        return Err(OpError::Conflict(IN_USE.to_owned()));
+    }
     if device.state != EntryState::Failed {
         return Err(OpError::Invalid(format!("device: {id} is not in failed state")));
     }
     if tx.device_has_bricks(id)? {
         return Err(OpError::Conflict(format!("Unable to delete device [{id}] because it contains bricks")));
     }
-    Ok(())
+    Ok(device)
 }
 
 impl Ops {
-    /// Starts the removal of a device that has failed and holds no bricks.
+    /// Starts the removal of a device that has failed and holds no bricks, or takes up one that could not be finished:
+    /// now with `force_forget`, perhaps, since the node does not come back.
     pub async fn device_delete(&self, id: DeviceId, force_forget: bool) -> Result<JobId, OpError> {
-        if self.store().read(|tx| Ok(tx.device(id)?.is_none() && tx.device_or_pending(id)?.is_some()))? {
-            return Err(OpError::Conflict(IN_USE.to_owned()));
-        }
-        self.store_read(|tx| check(tx, id))?;
-        self.start(false, move |_, tx, op| {
-            check(tx, id)?;
-            let device = tx.device(id)?.ok_or_else(OpError::id_not_found)?;
+        let unfinished = self.unfinished(self.store().read(|tx| tx.device_pending(id))?, 104)?;
+        self.store_read(|tx| check(tx, id, unfinished).map(drop))?;
+        let op = unfinished.unwrap_or_else(OpId::random);
+        let slot = self.0.admission.track(op).ok_or(OpError::Busy)?;
+        self.start_in(slot, op, move |_, tx, op| {
+            let device = check(tx, id, Some(op))?;
             let node = tx.node_or_pending(device.node)?.ok_or_else(OpError::id_not_found)?;
             tx.set_device_pending(id, Some(op))?;
             let manage = node.manage_host().to_owned();
-            Ok(Plan::DeviceDelete(DeviceDeletePlan { device: id, manage, force_forget }))
+            Ok(Plan::DeviceDelete(DeviceDeletePlan { device: id, manage, force_forget, untouched: false }))
         })
         .await
     }
@@ -60,7 +67,9 @@ impl Stages for DeviceDeletePlan {
             ops.nodes().device_forget(&self.manage, &handle).await;
             Ok(())
         } else {
-            Ok(ops.nodes().device_teardown(&self.manage, &handle).await?)
+            let torn_down = ops.nodes().device_teardown(&self.manage, &handle).await;
+            self.untouched = torn_down.as_ref().is_err_and(|failure| failure.nothing_removed);
+            Ok(torn_down.map_err(|failure| failure.error)?)
         }
     }
 
@@ -69,15 +78,15 @@ impl Stages for DeviceDeletePlan {
         Ok(Outcome::Nothing)
     }
 
-    /// A device whose removal was refused stays, and can be removed again: what is gone already does not matter then.
+    /// A device whose volume group is still there stays, and can be removed again. One without goes.
     async fn resolve(&mut self, ops: &Ops, op: OpId, cause: Cause<'_>) -> Result<Resolution, Failure> {
-        match cause {
-            Cause::Failed(_) => Ok(Resolution::Undone),
-            Cause::Lost => {
-                self.exec(ops, op).await?;
-                Ok(Resolution::Done)
-            }
+        if let Cause::Failed(_) = cause
+            && (self.untouched || ops.nodes().vg_exists(&self.manage, self.device).await?)
+        {
+            return Ok(Resolution::Undone);
         }
+        self.exec(ops, op).await?;
+        Ok(Resolution::Done)
     }
 
     fn roll_back(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {

@@ -4,8 +4,15 @@ use super::engine::Failure;
 use super::error::IN_USE;
 use super::{OpError, Ops, now};
 use crate::exec::nodes::DeviceHandle;
-use crate::ids::{DeviceId, JobId, OpId};
-use crate::store::Outcome;
+use crate::ids::{BrickId, DeviceId, JobId, OpId};
+use crate::store::{Outcome, StoreError, Tx};
+
+/// The bricks of a device; `None` while one of them is being made or removed.
+fn holds(tx: &Tx<'_>, id: DeviceId) -> Result<Option<Vec<BrickId>>, StoreError> {
+    let bricks = tx.bricks_of_device(id)?;
+    let still = bricks.iter().all(|brick| brick.pending.is_none());
+    Ok(still.then(|| bricks.into_iter().map(|brick| brick.id).collect()))
+}
 
 impl Ops {
     /// Starts reading the sizes of a device.
@@ -42,10 +49,11 @@ impl Ops {
     }
 
     async fn read_again(&self, id: DeviceId, host: &str, handle: &DeviceHandle) -> Result<(), Failure> {
+        let before = self.store().read(|tx| holds(tx, id))?;
         let facts = self.nodes().device_info(host, handle).await?;
         self.store_write(move |tx| {
             // What the node said is true only if nothing was being made or removed on the device meanwhile.
-            if tx.device_has_pending_bricks(id)? {
+            if before.is_none() || holds(tx, id)? != before {
                 return Err(OpError::Failed(IN_USE.to_owned()));
             }
             let mut device = tx.device(id)?.ok_or_else(OpError::id_not_found)?;

@@ -61,6 +61,17 @@ pub enum Cause<'a> {
     Lost,
 }
 
+impl Cause<'_> {
+    /// A command may still be at work on a node.
+    pub fn is_uncertain(&self) -> bool {
+        match self {
+            Self::Failed(Failure::Node(error, _)) => error.is_transport() && !error.nothing_ran(),
+            Self::Failed(_) => false,
+            Self::Lost => true,
+        }
+    }
+}
+
 /// What became of an operation that had to be resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
@@ -173,6 +184,15 @@ impl Ops {
         }
     }
 
+    /// The operation that holds something, if it is of this kind and is waiting for the cleaner: a client that asks for
+    /// the same again may take it up.
+    pub(super) fn unfinished(&self, holder: Option<OpId>, kind: i64) -> Result<Option<OpId>, StoreError> {
+        let Some(id) = holder else { return Ok(None) };
+        let operation = self.store().read(|tx| tx.operation(id))?;
+        let waits = |operation: &Operation| operation.kind == kind && operation.status != OperationStatus::New;
+        Ok(operation.filter(waits).map(|operation| operation.id))
+    }
+
     /// Resolves an operation that was cut off or could not be undone. `false`: it is left for another time.
     pub(super) async fn recover(&self, id: OpId) -> bool {
         let Some(slot) = self.0.admission.track(id) else { return false };
@@ -192,7 +212,8 @@ impl Ops {
                 return false;
             }
         };
-        let run = Run { ops: self.clone(), id, job: None, plan, _slot: slot };
+        // A client that has its answer keeps it; one that still waits gets it now.
+        let run = Run { ops: self.clone(), id, job: operation.job, plan, _slot: slot };
         match tokio::spawn(run.resume()).await {
             Ok(resolved) => resolved,
             Err(_) => {
@@ -240,7 +261,7 @@ impl Run {
             }
             Ok(Resolution::Undone) => {
                 tracing::info!(operation = %self.id, "{label} is undone now");
-                self.out(Outcome::Nothing).await;
+                self.out(Outcome::Error("the operation could not be completed and was undone".to_owned())).await;
                 true
             }
             Err(error) => {
@@ -262,7 +283,8 @@ impl Run {
                 if let Some(job) = job {
                     tx.finish_job(job, &outcome, now())?;
                 }
-                Ok(())
+                // Its turn ends with the plan: after the commit.
+                Ok(plan)
             })
             .await;
         if let Err(error) = finalized {
@@ -318,7 +340,7 @@ impl Run {
                 if let Some(job) = job {
                     tx.finish_job(job, &outcome, now())?;
                 }
-                Ok(())
+                Ok(plan)
             })
             .await;
         if let Err(error) = rolled_back {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Ops;
@@ -10,21 +11,45 @@ use crate::ids::ClusterId;
 use crate::store::StoreError;
 use crate::topology::{EntryState, Node};
 
-/// One turn at a time for each cluster.
-#[derive(Default)]
-pub struct Turns(Mutex<HashMap<ClusterId, Arc<tokio::sync::Mutex<()>>>>);
+/// One turn at a time for each cluster or node.
+pub struct Turns<K>(Mutex<HashMap<K, Arc<tokio::sync::Mutex<()>>>>);
 
-impl Turns {
-    pub async fn lock(&self, cluster: ClusterId) -> tokio::sync::OwnedMutexGuard<()> {
-        let turn = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(cluster).or_default());
+impl<K> Default for Turns<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash> Turns<K> {
+    async fn lock(&self, key: K) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
         turn.lock_owned().await
+    }
+}
+
+/// A turn that a plan holds, until what it has done is on the disk: whoever comes next has to see it.
+#[derive(Debug, Default)]
+pub struct Turn(Option<tokio::sync::OwnedMutexGuard<()>>);
+
+impl Turn {
+    /// Waits for the turn, unless it is held already.
+    pub async fn take<K: Eq + Hash>(&mut self, turns: &Turns<K>, key: K) {
+        if self.0.is_none() {
+            self.0 = Some(turns.lock(key).await);
+        }
+    }
+}
+
+impl Clone for Turn {
+    fn clone(&self) -> Self {
+        Self::default()
     }
 }
 
 /// Several hosts were asked, and none could do it.
 fn combined(errors: Vec<(String, NodeError)>, total: usize) -> NodeError {
     let mut errors = errors;
-    let Some((first_host, first)) = errors.first().cloned() else {
+    let Some((_, first)) = errors.first().cloned() else {
         return NodeError::Answer {
             host: String::new(),
             command: String::new(),
@@ -40,8 +65,10 @@ fn combined(errors: Vec<(String, NodeError)>, total: usize) -> NodeError {
         errors.sort_by(|a, b| a.0.cmp(&b.0));
         errors.iter().map(|(host, error)| format!("Host {host}: {error}")).collect::<Vec<_>>().join("\n")
     };
-    tracing::debug!(first_host, "no host could do it");
-    first.worded(text)
+    // Whoever asks whether anything has run has to learn of the one host where it may have.
+    let worst = |(_, error): &(String, NodeError)| (!error.nothing_ran(), error.is_transport());
+    let cause = errors.into_iter().max_by_key(worst).map_or(first, |(_, error)| error);
+    cause.worded(text)
 }
 
 impl Ops {

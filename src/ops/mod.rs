@@ -41,7 +41,7 @@ pub use tags::TagsChange;
 pub use volume_create::VolumeCreate;
 
 use crate::exec::Nodes;
-use crate::ids::JobId;
+use crate::ids::{ClusterId, JobId};
 use crate::placement::Limits;
 use crate::store::Store;
 
@@ -74,7 +74,10 @@ struct Inner {
     settings: OpsSettings,
     admission: admission::Admission,
     health: Health,
-    node_adds: hosts::Turns,
+    /// Of two nodes added to an empty cluster at once, the second has to see the first.
+    peer_changes: hosts::Turns<ClusterId>,
+    /// A disk that two requests add at once, perhaps by two names, becomes one device.
+    device_adds: hosts::Turns<String>,
     tasks: TaskTracker,
 }
 
@@ -91,7 +94,8 @@ impl Ops {
             settings,
             admission,
             health: Health::default(),
-            node_adds: hosts::Turns::default(),
+            peer_changes: hosts::Turns::default(),
+            device_adds: hosts::Turns::default(),
             tasks: TaskTracker::new(),
         }))
     }
@@ -112,6 +116,11 @@ impl Ops {
 
     fn settings(&self) -> &OpsSettings {
         &self.0.settings
+    }
+
+    /// How many operations this process works on. A client may have its answer a moment before the operation ends.
+    pub fn under_way(&self) -> usize {
+        self.0.admission.tracked()
     }
 
     /// Refuses new operations, and waits until those under way have ended, but no longer than `limit`. Returns how many

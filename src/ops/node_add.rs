@@ -4,8 +4,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::engine::{Cause, Failure, Resolution, Stages};
+use super::hosts::{Turn, manage_hosts};
 use super::plan::Plan;
 use super::{OpError, Ops};
+use crate::exec::nodes::Probed;
 use crate::ids::{ClusterId, JobId, NodeId, OpId};
 use crate::store::{HostnameKind, Outcome, StoreError, Tx};
 use crate::topology::{EntryState, Node, Tags};
@@ -34,21 +36,22 @@ pub struct NodeAddPlan {
     storage: String,
     #[serde(skip)]
     turn: Turn,
-    /// No probe was sent, so that there is nothing to take back.
     #[serde(skip)]
-    not_probed: bool,
+    probe: Probe,
 }
 
-/// Held until the node is visible: of two nodes added to an empty cluster at once, the second has to see the first.
-#[derive(Debug, Default)]
-struct Turn {
-    _held: Option<tokio::sync::OwnedMutexGuard<()>>,
-}
-
-impl Clone for Turn {
-    fn clone(&self) -> Self {
-        Self { _held: None }
-    }
+/// What the probe may have left in gluster's pool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Probe {
+    /// Nobody knows.
+    #[default]
+    Unknown,
+    /// Nothing was sent.
+    NotSent,
+    /// The node was in the pool before.
+    WasMember,
+    /// The node was not in the pool before, and is now, or half.
+    Ours,
 }
 
 fn check_hostnames(tx: &Tx<'_>, manage: &[String], storage: &[String]) -> Result<(), OpError> {
@@ -103,18 +106,34 @@ impl Ops {
                 manage,
                 storage,
                 turn: Turn::default(),
-                not_probed: false,
+                probe: Probe::NotSent,
             }))
         })
         .await
     }
 }
 
+impl NodeAddPlan {
+    async fn take_back(&self, ops: &Ops) -> Result<Resolution, Failure> {
+        let members = ops.store().read(|tx| tx.nodes(self.cluster))?;
+        let hosts = manage_hosts(&members, None);
+        let nodes = ops.nodes();
+        let detach = |host| nodes.peer_detach(self.cluster, host, &self.storage);
+        if !hosts.is_empty()
+            && let Err(error) = Ops::try_on_hosts(&hosts, |_| true, detach).await
+            && Ops::try_on_hosts(&hosts, |_| true, |host| nodes.peer_listed(host, &self.storage)).await?
+        {
+            return Err(error.into());
+        }
+        Ok(Resolution::Undone)
+    }
+}
+
 #[async_trait]
 impl Stages for NodeAddPlan {
     async fn exec(&mut self, ops: &Ops, _: OpId) -> Result<(), Failure> {
-        self.not_probed = true;
-        self.turn = Turn { _held: Some(ops.0.node_adds.lock(self.cluster).await) };
+        self.probe = Probe::NotSent;
+        self.turn.take(&ops.0.peer_changes, self.cluster).await;
         let members = ops.store().read(|tx| tx.nodes(self.cluster))?;
         if members.is_empty() {
             return Ok(());
@@ -123,9 +142,16 @@ impl Stages for NodeAddPlan {
             return Err(Failure::Text("None of the nodes in cluster has glusterd running".to_owned()));
         };
         let probed = ops.nodes().peer_probe(self.cluster, &host, &self.storage).await;
-        // A refusal is an answer: gluster has not taken the node. A lost answer may have been yes.
-        self.not_probed = probed.as_ref().is_err_and(|error| !error.is_transport() || error.nothing_ran());
-        Ok(probed?)
+        self.probe = match &probed {
+            Ok(Probed::Joined) => Probe::Ours,
+            Ok(Probed::WasMember) => Probe::WasMember,
+            Err(error) if error.nothing_ran() => Probe::NotSent,
+            Err(error) if error.is_transport() => Probe::Unknown,
+            // A member would not have been refused; and what is refused may all the same be half in the pool.
+            Err(_) => Probe::Ours,
+        };
+        probed?;
+        Ok(ops.nodes().snapshot_limit(self.cluster, &host).await?)
     }
 
     fn finalize(&self, tx: &Tx<'_>) -> Result<Outcome, StoreError> {
@@ -133,16 +159,18 @@ impl Stages for NodeAddPlan {
         Ok(Outcome::Resource(format!("/nodes/{}", self.node)))
     }
 
-    async fn resolve(&mut self, ops: &Ops, _: OpId, _: Cause<'_>) -> Result<Resolution, Failure> {
-        if !self.not_probed {
-            let members = ops.store().read(|tx| tx.nodes(self.cluster))?;
-            if !members.is_empty() {
-                let hosts = super::hosts::manage_hosts(&members, None);
-                Ops::try_on_hosts(&hosts, |_| true, |host| ops.nodes().peer_detach(self.cluster, host, &self.storage))
-                    .await?;
-            }
+    /// A node of which nobody knows whether it was a member before must not be thrown out of the pool: the addition goes
+    /// forward, which a member does not notice.
+    async fn resolve(&mut self, ops: &Ops, op: OpId, _: Cause<'_>) -> Result<Resolution, Failure> {
+        match self.probe {
+            Probe::NotSent | Probe::WasMember => Ok(Resolution::Undone),
+            Probe::Ours => self.take_back(ops).await,
+            Probe::Unknown => match self.exec(ops, op).await {
+                Ok(()) => Ok(Resolution::Done),
+                Err(_) if self.probe == Probe::Ours => self.take_back(ops).await,
+                Err(failure) => Err(failure),
+            },
         }
-        Ok(Resolution::Undone)
     }
 
     fn roll_back(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::{Cause, Failure, Resolution, Stages};
 use super::error::IN_USE;
-use super::hosts::manage_hosts;
+use super::hosts::{Turn, manage_hosts};
 use super::plan::Plan;
 use super::{OpError, Ops};
 use crate::exec::NodeError;
@@ -19,6 +19,8 @@ pub struct NodeDeletePlan {
     cluster: ClusterId,
     manage: String,
     storage: String,
+    #[serde(skip)]
+    turn: Turn,
 }
 
 fn check(tx: &Tx<'_>, id: NodeId) -> Result<NodeDeletePlan, OpError> {
@@ -31,6 +33,7 @@ fn check(tx: &Tx<'_>, id: NodeId) -> Result<NodeDeletePlan, OpError> {
         cluster: node.cluster,
         manage: node.manage_host().to_owned(),
         storage: node.storage_host().to_owned(),
+        turn: Turn::default(),
     })
 }
 
@@ -53,6 +56,8 @@ impl Ops {
 #[async_trait]
 impl Stages for NodeDeletePlan {
     async fn exec(&mut self, ops: &Ops, _: OpId) -> Result<(), Failure> {
+        // A node that is being added is in the pool, and not seen by us: it could be the only one left to ask.
+        self.turn.take(&ops.0.peer_changes, self.cluster).await;
         let others = ops.store().read(|tx| tx.nodes(self.cluster))?;
         if others.is_empty() {
             return Ok(());
@@ -78,17 +83,31 @@ impl Stages for NodeDeletePlan {
         Ok(Outcome::Nothing)
     }
 
-    /// A refusal leaves the node in gluster's pool and in the store. A lost answer is asked for again.
+    /// A refusal leaves the node in gluster's pool and in the store. What is not sure is asked for again: of a node that
+    /// is gone already gluster says so.
     async fn resolve(&mut self, ops: &Ops, op: OpId, cause: Cause<'_>) -> Result<Resolution, Failure> {
-        match cause {
-            Cause::Failed(Failure::Node(error, _)) if !error.is_transport() || error.nothing_ran() => {
-                Ok(Resolution::Undone)
-            }
-            _ => {
-                self.exec(ops, op).await?;
-                Ok(Resolution::Done)
+        if let Cause::Failed(Failure::Node(error, _)) = cause
+            && error.nothing_ran()
+        {
+            return Ok(Resolution::Undone);
+        }
+        let refused = match self.exec(ops, op).await {
+            Ok(()) => return Ok(Resolution::Done),
+            Err(Failure::Node(error, _)) if !error.is_transport() => error,
+            Err(failure) => return Err(failure),
+        };
+        let refused_before = matches!(cause, Cause::Failed(Failure::Node(error, _)) if !error.is_transport());
+        if !refused_before {
+            let others = ops.store().read(|tx| tx.nodes(self.cluster))?;
+            let hosts = manage_hosts(&others, None);
+            let nodes = ops.nodes();
+            if !Ops::try_on_hosts(&hosts, |_| true, |host| nodes.peer_listed(host, &self.storage)).await? {
+                // It may have gone with the lost answer: gluster will say so another time.
+                return Err(refused.into());
             }
         }
+        tracing::warn!(node = %self.node, "the node stays: {}", refused.report());
+        Ok(Resolution::Undone)
     }
 
     fn roll_back(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {

@@ -11,8 +11,9 @@ use crate::store::{OperationStatus, StoreError};
 pub const INTERRUPTED: &str = "The server was stopped while this operation was under way; it is being undone or completed. \
                                Check whether its result exists, and send the request again if not";
 
-/// Operations resolved at once: one on a node that hangs shall not hold up the others.
-const AT_ONCE: usize = 4;
+/// Operations resolved at once: those on a node that hangs shall not hold up the others. What a node and a cluster bear
+/// is bounded elsewhere.
+const AT_ONCE: usize = 64;
 
 impl Ops {
     /// At start, before anything is served: nothing is under way any more. Returns how many operations have to be

@@ -235,6 +235,16 @@ impl Ops {
         }
     }
 
+    /// Waits until gluster is at rest with a volume, if a command may still be at work on it.
+    pub(super) async fn settle(&self, hosts: &[String], volume: &Volume, cause: Cause<'_>) -> Result<(), NodeError> {
+        if cause.is_uncertain() {
+            let nodes = self.nodes();
+            let settle = |host| nodes.volume_settle(volume.cluster, host, &volume.name);
+            Self::try_on_hosts(hosts, |_| true, settle).await?;
+        }
+        Ok(())
+    }
+
     /// Asks a host of the first brick, then the others where nothing has run, to change gluster's volumes.
     pub(super) async fn on_gluster<'a, F>(hosts: &'a [String], call: impl Fn(&'a str) -> F) -> Result<(), NodeError>
     where
@@ -267,10 +277,11 @@ impl Stages for VolumeCreatePlan {
         Ok(Outcome::Resource(format!("/volumes/{}", self.volume)))
     }
 
-    async fn resolve(&mut self, ops: &Ops, _: OpId, _: Cause<'_>) -> Result<Resolution, Failure> {
+    async fn resolve(&mut self, ops: &Ops, _: OpId, cause: Cause<'_>) -> Result<Resolution, Failure> {
         let (volume, bricks) = ops.load_volume(self.volume, &self.bricks)?;
         if !self.no_gluster_volume {
             let hosts = manage_hosts(&ops.cluster_nodes(volume.cluster)?, None);
+            ops.settle(&hosts, &volume, cause).await?;
             Ops::try_on_hosts(&hosts, |_| true, |host| remove_if_ours(ops, host, &volume, &bricks)).await?;
         }
         let left: Vec<_> = bricks.into_iter().filter(|placed| !self.untouched.contains(&placed.brick.id)).collect();

@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::{OpError, Ops};
 use crate::exec::nodes::Reclaimed;
 use crate::ids::{BrickId, JobId, OpId, VolumeId};
-use crate::store::{OperationStatus, Outcome, StoreError, Tx};
+use crate::store::{Outcome, StoreError, Tx};
 
 /// The volume that the reference keeps its own database in.
 const DATABASE_VOLUME: &str = "heketidbstorage";
@@ -34,15 +34,7 @@ impl Ops {
         if volume.name == DATABASE_VOLUME {
             return Err(OpError::Conflict("Cannot delete volume containing the Heketi database".to_owned()));
         }
-        let unfinished = match volume.pending {
-            Some(op) => self
-                .store()
-                .read(|tx| tx.operation(op))?
-                .filter(|operation| operation.kind == 2 && operation.status != OperationStatus::New),
-            None => None,
-        };
-        let new = OpId::random();
-        let op = unfinished.map_or(new, |operation| operation.id);
+        let op = self.unfinished(volume.pending, 2)?.unwrap_or_else(OpId::random);
         let slot = self.0.admission.enter(op)?;
         self.start_in(slot, op, move |_, tx, op| {
             build(tx, op, id).map_err(|error| error.while_building("Failed to set up volume delete"))

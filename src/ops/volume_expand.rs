@@ -100,10 +100,11 @@ impl Stages for VolumeExpandPlan {
     }
 
     /// Once gluster has one of the new bricks, clients may have written to it: then the expansion goes forward.
-    async fn resolve(&mut self, ops: &Ops, _: OpId, _: Cause<'_>) -> Result<Resolution, Failure> {
+    async fn resolve(&mut self, ops: &Ops, _: OpId, cause: Cause<'_>) -> Result<Resolution, Failure> {
         let (volume, bricks) = ops.load_volume(self.volume, &self.bricks)?;
         if !self.gluster_untouched {
             let hosts = manage_hosts(&ops.cluster_nodes(volume.cluster)?, None);
+            ops.settle(&hosts, &volume, cause).await?;
             let facts = Ops::try_on_hosts(&hosts, |_| true, |host| ops.nodes().volume_info(host, &volume.name)).await?;
             let known = facts.map(|facts| facts.bricks).unwrap_or_default();
             let (added, missing): (Vec<PlacedBrick>, Vec<_>) =

@@ -67,6 +67,12 @@ impl Tx<'_> {
         Ok(self.query_devices(&format!("SELECT {COLUMNS} FROM devices WHERE id = ?1"), [id])?.pop())
     }
 
+    /// The operation that is adding or removing the device, if there is one.
+    pub fn device_pending(&self, id: DeviceId) -> Result<Option<OpId>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT pending FROM devices WHERE id = ?1")?;
+        Ok(statement.query_row([id], |row| row.get(0)).optional()?.flatten())
+    }
+
     /// The devices of a node that clients see, by ascending id.
     pub fn devices(&self, node: NodeId) -> Result<Vec<Device>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM devices WHERE node = ?1 AND pending IS NULL ORDER BY id");

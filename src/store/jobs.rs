@@ -42,7 +42,7 @@ impl Tx<'_> {
         .transpose()
     }
 
-    /// Stores what came of a job.
+    /// Stores what came of a job. One that has its answer keeps it.
     pub fn finish_job(&self, id: JobId, outcome: &Outcome, now: i64) -> Result<(), StoreError> {
         let (word, text) = match outcome {
             Outcome::Running => return Ok(()),
@@ -51,7 +51,9 @@ impl Tx<'_> {
             Outcome::Error(text) => ("error", text.as_str()),
         };
         self.connection
-            .prepare_cached("UPDATE jobs SET outcome = ?2, text = ?3, finished_at = ?4 WHERE id = ?1")?
+            .prepare_cached(
+                "UPDATE jobs SET outcome = ?2, text = ?3, finished_at = ?4 WHERE id = ?1 AND outcome = 'running'",
+            )?
             .execute((id, word, text, now))?;
         Ok(())
     }

@@ -33,12 +33,16 @@ impl VolumeOptions {
         self.get("user.heketi.device-tag-match").filter(|value| !value.is_empty())
     }
 
-    /// The options that are sent to gluster, as (key, value); empty strings are left out. Blanks around an option, such
-    /// as the configuration's comma lists leave, do not count.
+    /// The options that are sent to gluster, as (key, value); empty strings are left out.
     pub fn for_gluster(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|option| option.trim()).filter(|option| !option.is_empty()).map(|option| {
-            let (key, value) = option.split_once(' ').unwrap_or((option, ""));
-            (key, value.trim_start())
-        })
+        self.0.iter().filter_map(|option| Self::words(option))
+    }
+
+    /// The key and the value of one option as gluster is told them; `None` if it is empty. Blanks around it, such as the
+    /// configuration's comma lists leave, do not count.
+    pub fn words(option: &str) -> Option<(&str, &str)> {
+        let option = option.trim();
+        let (key, value) = option.split_once(' ').unwrap_or((option, ""));
+        (!option.is_empty()).then(|| (key, value.trim_start()))
     }
 }

@@ -36,9 +36,24 @@ fn mounted_by_gluster(brick: &Brick) -> bool {
     brick.path.starts_with("/run/gluster/") || brick.path.starts_with("/var/run/gluster/")
 }
 
+/// Why a brick could not be made.
+#[derive(Debug)]
+pub struct BrickFailure {
+    /// What failed.
+    pub error: NodeError,
+    /// Not one command has run: there is surely nothing of the brick on its node.
+    pub nothing_made: bool,
+}
+
+impl From<NodeError> for BrickFailure {
+    fn from(error: NodeError) -> Self {
+        Self { error, nothing_made: false }
+    }
+}
+
 impl Nodes {
     /// Makes the logical volume in a new thin pool, formats and mounts it, and makes the folder that gluster is given.
-    pub async fn brick_create(&self, host: &str, brick: &Brick, gid: i64) -> Result<(), NodeError> {
+    pub async fn brick_create(&self, host: &str, brick: &Brick, gid: i64) -> Result<(), BrickFailure> {
         let command = |program: &str| Cmd::new(program).timeout(10 * MINUTE);
         let mount = brick_mount(brick.device, brick.id);
         let node = brick_device_node(brick.device, brick.id);
@@ -64,7 +79,7 @@ impl Nodes {
                 .args(["--name", &brick.lv]),
             mkfs.args(["-n", "size=8192", &node]),
         ];
-        self.run(host, &make).await?;
+        self.run(host, &make).await.map_err(|error| BrickFailure { nothing_made: error.nothing_ran(), error })?;
         let options = &self.settings.mount_options;
         {
             let _turn = self.fstab.lock(host.to_owned()).await;
@@ -77,7 +92,8 @@ impl Nodes {
             use_it.push(command("chown").arg(format!(":{gid}")).arg(&brick.path));
             use_it.push(command("chmod").arg("2775").arg(&brick.path));
         }
-        self.run(host, &use_it).await.map(drop)
+        self.run(host, &use_it).await?;
+        Ok(())
     }
 
     /// Makes sure that nothing of the brick is left on the node. What is already gone counts as removed.
@@ -99,10 +115,29 @@ impl Nodes {
         }
         self.lv_remove(host, &vg, &brick.lv).await?;
         let reclaimed = self.pool_remove(host, &vg, &brick.thin_pool).await?;
-        match self.run_one(host, Cmd::new("rmdir").arg(&mount).timeout(5 * MINUTE).quiet()).await {
-            Err(error) if error.is_transport() => Err(error),
-            // Never made, or already removed. The folder alone holds nothing.
-            _ => Ok(reclaimed),
+        self.folder_remove(host, &mount).await?;
+        Ok(reclaimed)
+    }
+
+    /// Makes sure that an empty folder is gone. One that somebody has put something into is left, with a warning.
+    pub(super) async fn folder_remove(&self, host: &str, path: &str) -> Result<(), NodeError> {
+        let error = match self.run_one(host, Cmd::new("rmdir").arg(path).timeout(5 * MINUTE).quiet()).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let NodeError::Exit { stderr, .. } = &error else { return Err(error) };
+        if stderr.contains("No such file") {
+            return Ok(());
+        }
+        if stderr.contains("not empty") {
+            tracing::warn!(host, path, "a folder for mounts holds something and is left: {}", error.report());
+            return Ok(());
+        }
+        // Words differ between languages; an exit status of 1 does not: there is no such folder.
+        match self.run_one(host, Cmd::new("test").arg("-d").arg(path).timeout(5 * MINUTE).quiet()).await {
+            Err(NodeError::Exit { status: 1, .. }) => Ok(()),
+            Err(gone) if gone.is_transport() => Err(gone),
+            _ => Err(error),
         }
     }
 

@@ -54,10 +54,34 @@ impl DeviceHandle {
 pub struct SetupFailure {
     /// What failed.
     pub error: NodeError,
-    /// We made a physical volume of the disk before that.
-    pub pv_created: bool,
-    /// We made the volume group before that.
-    pub vg_created: bool,
+    /// What it has left on the disk.
+    pub left: SetupLeft,
+}
+
+/// What a failed set-up has left on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetupLeft {
+    /// Nothing of ours: what is there was there before.
+    Nothing,
+    /// A physical volume of ours, perhaps in its volume group.
+    Ours,
+    /// Nobody knows how far it got.
+    Unknown,
+}
+
+/// Why a device could not be taken down.
+#[derive(Debug)]
+pub struct TeardownFailure {
+    /// What failed.
+    pub error: NodeError,
+    /// The node was not reached: the device is as it was.
+    pub nothing_removed: bool,
+}
+
+impl From<NodeError> for TeardownFailure {
+    fn from(error: NodeError) -> Self {
+        Self { error, nothing_removed: false }
+    }
 }
 
 /// What LVM says of a disk.
@@ -166,27 +190,27 @@ impl Nodes {
                 .args([self.autobackup().to_owned(), volume_group(id), name.to_owned()]),
         );
         if let Err(error) = self.run(host, &commands).await {
-            // vgcreate is only reached when pvcreate has succeeded; a lost connection leaves it open.
-            let pv_created = match &error {
-                NodeError::Exit { command, .. } => command.contains("vgcreate"),
-                other => !other.nothing_ran(),
+            let left = match &error {
+                // What pvcreate refuses was there before, unless the disk has just been wiped.
+                NodeError::Exit { command, .. } if command.contains("vgcreate") => SetupLeft::Ours,
+                NodeError::Exit { command, .. } if destroy && command.contains("pvcreate") => SetupLeft::Ours,
+                NodeError::Exit { .. } => SetupLeft::Nothing,
+                other if other.nothing_ran() => SetupLeft::Nothing,
+                _ => SetupLeft::Unknown,
             };
-            return Err(SetupFailure { vg_created: error.is_transport() && pv_created, error, pv_created });
+            return Err(SetupFailure { error, left });
         }
-        self.read_device(host, id, name).await.map_err(|error| SetupFailure {
-            error,
-            pv_created: true,
-            vg_created: true,
-        })
+        self.device_facts(host, id, name).await.map_err(|error| SetupFailure { error, left: SetupLeft::Ours })
     }
 
     /// Reads sizes, UUID and names of a device that is set up.
     pub async fn device_info(&self, host: &str, handle: &DeviceHandle) -> Result<DeviceFacts, NodeError> {
         let handle = self.complete(host, handle).await;
-        self.read_device(host, handle.id, &handle.path()).await
+        self.device_facts(host, handle.id, &handle.path()).await
     }
 
-    async fn read_device(&self, host: &str, id: DeviceId, path: &str) -> Result<DeviceFacts, NodeError> {
+    /// As [`Nodes::device_info`], by a name of the disk.
+    pub async fn device_facts(&self, host: &str, id: DeviceId, path: &str) -> Result<DeviceFacts, NodeError> {
         let pvs = self.pvs(path);
         let udev = self.wrapped("/usr/bin/udevadm").args(["info", "--query=symlink"]).arg(format!("--name={path}"));
         let report = self.run_one(host, pvs.clone()).await?;
@@ -235,7 +259,7 @@ impl Nodes {
             Ok(output) => only_pv(&output.stdout)
                 .map(|pv| PvState::Pv { uuid: pv.pv_uuid, vg: pv.vg_name })
                 .map_err(|what| answer(host, &pvs, what)),
-            Err(NodeError::Exit { .. }) => Ok(PvState::NoPv),
+            Err(error) if says_missing(&error) => Ok(PvState::NoPv),
             Err(error) => Err(error),
         }
     }
@@ -252,21 +276,22 @@ impl Nodes {
 
     /// Takes the volume group and the physical volume from a disk (spec-ops.md 6.6). A volume group that is already gone
     /// counts as removed.
-    pub async fn device_teardown(&self, host: &str, handle: &DeviceHandle) -> Result<(), NodeError> {
+    pub async fn device_teardown(&self, host: &str, handle: &DeviceHandle) -> Result<(), TeardownFailure> {
         let handle = self.complete(host, handle).await;
         let vg = volume_group(handle.id);
         let path = handle.path();
         let commands = [self.lvm().args(["vgremove", "-qq", &vg]), self.pvremove(&path)];
         if let Err(error) = self.run(host, &commands).await {
+            let nothing_removed = error.nothing_ran();
             let gone = !error.is_transport()
                 && !self.vg_exists(host, handle.id).await?
                 && self.orphan_gone(host, &path, &handle).await?;
             if !gone {
                 let text = format!("Failed to delete device {path} with id {} on host {host}: {error}", handle.id);
-                return Err(error.worded(text));
+                return Err(TeardownFailure { error: error.worded(text), nothing_removed });
             }
         }
-        self.remove_mounts(host, handle.id).await
+        Ok(self.remove_mounts(host, handle.id).await?)
     }
 
     /// After the volume group has gone: removes the physical volume too, unless another volume group has taken the disk.
@@ -286,7 +311,11 @@ impl Nodes {
         // What fails is in the log; the administrator has said that the device is lost.
         let _ = self.remove_mounts(host, handle.id).await;
         let vg = volume_group(handle.id);
-        let _ = self.run(host, &[self.lvm().args(["vgremove", "-qq", &vg]), self.pvremove(&handle.path())]).await;
+        let removed = self.run_one(host, self.lvm().args(["vgremove", "-qq", &vg])).await;
+        // By a name alone, another physical volume could be found once the volume group has gone.
+        if removed.is_ok() || !handle.pv_uuid.is_empty() {
+            let _ = self.run_one(host, self.pvremove(&handle.path())).await;
+        }
     }
 
     /// Takes a physical volume without a volume group from a disk.
@@ -300,11 +329,7 @@ impl Nodes {
 
     /// The folder of mount points may be missing (no brick was ever made): that is success.
     async fn remove_mounts(&self, host: &str, id: DeviceId) -> Result<(), NodeError> {
-        let rmdir = Cmd::new("rmdir").arg(mounts_of_device(id)).timeout(5 * super::MINUTE).quiet();
-        match self.run_one(host, rmdir).await {
-            Err(error) if error.is_transport() => Err(error),
-            _ => Ok(()),
-        }
+        self.folder_remove(host, &mounts_of_device(id)).await
     }
 }
 

@@ -12,9 +12,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub use bricks::Reclaimed;
-pub use devices::{DeviceFacts, DeviceHandle, PvState, SetupFailure};
+pub use bricks::{BrickFailure, Reclaimed};
+pub use devices::{DeviceFacts, DeviceHandle, PvState, SetupFailure, SetupLeft, TeardownFailure};
 pub use error::NodeError;
+pub use peers::Probed;
 pub use volumes::{BrickAddress, VolumeFacts, VolumeSpec};
 
 use super::{Cmd, CommandSettings, Output, Transport};

@@ -4,6 +4,15 @@ use super::{MINUTE, NodeError, Nodes};
 use crate::exec::Cmd;
 use crate::ids::ClusterId;
 
+/// What a probe has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probed {
+    /// It is in the pool now.
+    Joined,
+    /// It was in the pool before.
+    WasMember,
+}
+
 impl Nodes {
     /// Fails unless glusterd runs on the host.
     pub async fn glusterd_check(&self, host: &str) -> Result<(), NodeError> {
@@ -12,14 +21,27 @@ impl Nodes {
     }
 
     /// Adds the node with this storage name to the pool of `host`. A member is left as it is.
-    pub async fn peer_probe(&self, cluster: ClusterId, host: &str, storage: &str) -> Result<(), NodeError> {
+    pub async fn peer_probe(&self, cluster: ClusterId, host: &str, storage: &str) -> Result<Probed, NodeError> {
         let _turn = self.gluster.lock(cluster).await;
-        let mut commands = vec![self.gluster().args(["peer", "probe", storage])];
+        let output = self.run_one(host, self.gluster().args(["peer", "probe", storage])).await?;
+        Ok(if output.stdout.contains("already in peer list") { Probed::WasMember } else { Probed::Joined })
+    }
+
+    /// Sets the most snapshots of a volume, if the configuration has an opinion.
+    pub async fn snapshot_limit(&self, cluster: ClusterId, host: &str) -> Result<(), NodeError> {
         let limit = self.settings.snapshot_limit;
         if limit > 0 {
-            commands.push(self.gluster().args(["snapshot", "config", "snap-max-hard-limit"]).arg(limit.to_string()));
+            let _turn = self.gluster.lock(cluster).await;
+            let config = self.gluster().args(["snapshot", "config", "snap-max-hard-limit"]).arg(limit.to_string());
+            self.run_one(host, config).await?;
         }
-        self.run(host, &commands).await.map(drop)
+        Ok(())
+    }
+
+    /// Whether gluster on `host` lists the node with this storage name among its peers.
+    pub async fn peer_listed(&self, host: &str, storage: &str) -> Result<bool, NodeError> {
+        let output = self.run_one(host, self.gluster().args(["pool", "list"])).await?;
+        Ok(output.stdout.split_whitespace().any(|word| word == storage))
     }
 
     /// Removes the node with this storage name from the pool of `host`. One that is no member counts as removed.

@@ -196,6 +196,18 @@ impl Nodes {
         self.change(host, self.gluster().args(["volume", "start", name, "force"])).await.map(drop)
     }
 
+    /// Waits until gluster is through with any change of this volume that may still be under way, its creation included.
+    /// What gluster says of the volume before that may change by itself: of a command whose connection broke, nobody
+    /// knows whether glusterd still works on it.
+    pub async fn volume_settle(&self, cluster: ClusterId, host: &str, name: &str) -> Result<(), NodeError> {
+        let _turn = self.gluster.lock(cluster).await;
+        // Changes nothing, but takes the lock of the volume first; what it says after that does not matter.
+        match self.change(host, self.gluster().args(["volume", "status", name])).await {
+            Err(error) if error.is_transport() || locked_out(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The names of all volumes.
     pub async fn volume_names(&self, host: &str) -> Result<Vec<String>, NodeError> {
         let output = self.run_one(host, self.gluster().args(["volume", "list"])).await?;

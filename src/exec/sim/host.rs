@@ -272,6 +272,11 @@ impl Host {
             "lsof" => self.lsof(words),
             "mkdir" => self.mkdir(words),
             "rmdir" => self.rmdir(words),
+            "test" => match words {
+                ["-d", path] if self.dir(&clean(path)).is_some() => Ok(String::new()),
+                ["-d", _] => Err(Failure::new(1, "")),
+                _ => Err(Failure::new(2, "test: only -d <directory> is known here")),
+            },
             "rm" => self.rm(words),
             "chown" => self.chown(words),
             "chmod" => self.chmod(words),

@@ -230,6 +230,7 @@ impl Scene<'_> {
             ["info"] | ["info", "all"] => Ok(self.info_all()),
             ["info", name] => self.info(name),
             ["list"] => Ok(self.list()),
+            ["status", name] => self.status(name),
             ["set", name, pairs @ ..] => self.set(name, pairs),
             ["add-brick", name, rest @ ..] => self.add_brick(name, rest),
             ["remove-brick", name, rest @ ..] => self.remove_brick(name, rest),
@@ -400,6 +401,17 @@ impl Scene<'_> {
             volume.status = Status::Stopped;
         }
         Ok(Answer::text(format!("volume stop: {name}: success\n")))
+    }
+
+    /// Only whether there is anything to tell.
+    fn status(&self, name: &str) -> Done {
+        let refuse = |reason: String| Refusal::new(format!("volume status: {name}: failed: "), reason);
+        let volume = self.pool.volumes.get(name);
+        let volume = volume.ok_or_else(|| refuse(format!("Volume {name} does not exist")))?;
+        if volume.status != Status::Started {
+            return Err(refuse(format!("Volume {name} is not started")));
+        }
+        Ok(Answer::text(format!("Status of volume: {name}\n")))
     }
 
     fn delete(&mut self, name: &str) -> Done {

@@ -13,7 +13,7 @@ use crate::http::routes::Call;
 use crate::ids::VolumeId;
 use crate::ops::{OpError, VolumeCreate};
 use crate::store::{StoreError, Tx};
-use crate::topology::{Durability, DurabilityNumbers, Volume};
+use crate::topology::{Durability, DurabilityNumbers, Volume, VolumeOptions};
 use crate::units::Gib;
 
 fn invalid(text: impl Into<String>) -> Problem {
@@ -56,6 +56,13 @@ fn checked(request: VolumeCreateRequest) -> Result<VolumeCreate, Problem> {
     let durability_numbers = DurabilityNumbers { replica: replicate.replica, data, redundancy };
     if let Some(option) = request.options.iter().find(|option| option.chars().any(char::is_control)) {
         return Err(invalid(format!("Invalid volume option {option:?}: control characters are not allowed")));
+    }
+    // Gluster's command reads `--log-file=...` and the like wherever it stands, in place of a key or a value too.
+    let as_switch = |option: &&String| {
+        VolumeOptions::words(option).is_some_and(|(key, value)| key.starts_with('-') || value.starts_with("--"))
+    };
+    if let Some(option) = request.options.iter().find(as_switch) {
+        return Err(invalid(format!("Invalid volume option {option:?}: gluster would take it for a switch")));
     }
     Ok(VolumeCreate {
         size: Gib(request.size.unsigned_abs()),
