@@ -45,7 +45,7 @@ pub struct TransportError {
 }
 
 impl TransportError {
-    /// Nothing ran on the node, so another node may be asked instead.
+    /// Nothing of the whole batch ran on the node, so another node may be asked instead.
     pub const fn nothing_ran(&self) -> bool {
         matches!(self.kind, TransportErrorKind::Connect | TransportErrorKind::HostKey | TransportErrorKind::Auth)
     }

@@ -169,7 +169,13 @@ impl Transport for SshTransport {
         let host = self.host(host);
         let mut outputs = Vec::with_capacity(commands.len());
         for cmd in commands {
-            let output = self.run_one(&host, cmd).await?;
+            let output = self.run_one(&host, cmd).await.map_err(|mut error| {
+                // Nothing of this command ran, but those before it did.
+                if error.nothing_ran() && !outputs.is_empty() {
+                    error.kind = TransportErrorKind::Dropped;
+                }
+                error
+            })?;
             let stop = output.status != 0;
             outputs.push(output);
             if stop {

@@ -186,6 +186,16 @@ async fn commands_run_in_order_until_one_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_has_begun_is_never_said_not_to_have_run() {
+    let Some(sshd) = Sshd::start() else { return };
+    let refused = Cmd::new("echo").arg("zero\0byte");
+    let alone = sshd.transport().run(HOST, std::slice::from_ref(&refused)).await.unwrap_err();
+    assert!(alone.nothing_ran(), "{alone}");
+    let second = sshd.transport().run(HOST, &[Cmd::new("true"), refused]).await.unwrap_err();
+    assert!(!second.nothing_ran(), "{second}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn words_arrive_as_they_were() {
     let Some(sshd) = Sshd::start() else { return };
     let transport = sshd.transport();
