@@ -25,8 +25,8 @@ pub use nodes::HostnameKind;
 pub use operations::{Operation, OperationStatus};
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 
@@ -41,7 +41,7 @@ pub struct Store {
     readers: Vec<Mutex<Connection>>,
     next_reader: AtomicUsize,
     // Last, so that it is given back when all connections are closed.
-    _lock: open::Lock,
+    _lock: Arc<open::Lock>,
 }
 
 const READERS: usize = 4;
@@ -53,7 +53,8 @@ impl Store {
         let (lock, connection, created) = open::open_writer(path)?;
         let readers =
             (0..READERS).map(|_| open::open_reader(path).map(Mutex::new)).collect::<Result<_, StoreError>>()?;
-        let writer = writer::Writer::start(connection)?;
+        let lock = Arc::new(lock);
+        let writer = writer::Writer::start(connection, Arc::clone(&lock))?;
         Ok((Self { writer, readers, next_reader: AtomicUsize::new(0), _lock: lock }, created))
     }
 

@@ -1,11 +1,13 @@
 //! The only thread that changes the database. Changes that wait together share one commit, and so one fsync.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::open::Lock;
 use super::{StoreError, Tx};
 
 /// How many changes share a commit at the most, so that none waits long for the others.
@@ -22,11 +24,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+    /// The thread keeps the lock until its last change is through.
+    pub(super) fn start(connection: Connection, lock: Arc<Lock>) -> Result<Self, StoreError> {
         let (changes, queue) = channel();
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || run(&connection, &queue))
+            .spawn(move || {
+                run(&connection, &queue);
+                drop(connection);
+                drop(lock);
+            })
             .map_err(|_| StoreError::Closed)?;
         Ok(Self { changes: Some(changes), thread: Some(thread) })
     }
@@ -60,7 +67,8 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.changes.take());
-        if let Some(thread) = self.thread.take() {
+        // The last to let go of the store may be a change, on the thread itself: that ends by itself then.
+        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id()) {
             // The thread ends once the queue is empty; it cannot have panicked, since changes are caught.
             let _ = thread.join();
         }

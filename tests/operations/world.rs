@@ -10,7 +10,7 @@ use heketi::exec::{CommandSettings, Nodes};
 use heketi::ids::{ClusterId, DeviceId, JobId, NodeId, VolumeId};
 use heketi::ops::{ClusterFlags, DeviceAdd, NodeAdd, OpError, Ops, OpsSettings};
 use heketi::placement::Limits;
-use heketi::store::{HostnameKind, Outcome, Store};
+use heketi::store::{HostnameKind, Outcome, Store, StoreError};
 use heketi::topology::{EntryState, Tags};
 use heketi::units::{Gib, Kib};
 use tokio::runtime::Runtime;
@@ -92,8 +92,21 @@ impl World {
         process.runtime.block_on(work(process.ops.clone()))
     }
 
+    /// A change of the last process may be on its way to the disk yet.
+    fn open(&self) -> Store {
+        let began = Instant::now();
+        loop {
+            match Store::open(&self.folder.path().join("heketi.db")) {
+                Ok((store, _)) => return store,
+                Err(StoreError::InUse(_)) => assert!(began.elapsed() < BOUND, "the last process never ends"),
+                Err(error) => panic!("{error}"),
+            }
+            std::thread::yield_now();
+        }
+    }
+
     fn start(&mut self) {
-        let (store, _) = Store::open(&self.folder.path().join("heketi.db")).unwrap();
+        let store = self.open();
         let nodes = Nodes::new(Arc::new(self.faults.clone()), CommandSettings::default());
         let runtime = if self.workers == 0 {
             tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
