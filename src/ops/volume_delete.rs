@@ -34,7 +34,7 @@ impl Ops {
         if volume.name == DATABASE_VOLUME {
             return Err(OpError::Conflict("Cannot delete volume containing the Heketi database".to_owned()));
         }
-        let op = self.unfinished(volume.pending, 2)?.unwrap_or_else(OpId::random);
+        let op = self.unfinished(volume.pending, Plan::VOLUME_DELETE)?.unwrap_or_else(OpId::random);
         let slot = self.0.admission.enter(op)?;
         self.start_in(slot, op, move |_, tx, op| {
             build(tx, op, id).map_err(|error| error.while_building("Failed to set up volume delete"))
