@@ -623,3 +623,31 @@ fn a_dead_node_without_devices_can_go() {
     world.sim.power_on("m9");
     world.assert_agreed("at the end");
 }
+
+#[test]
+fn a_database_that_refuses_the_last_step_leaves_the_operation_to_the_cleaner() {
+    let mut world = World::new(3);
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF pending ON volumes WHEN NEW.pending IS NULL
+                  BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    world.kill_and_tamper(refuse);
+    let text = failure(world.finish(create(&world, REPLICA_3, "v")));
+    assert!(text.contains("the disk is full"), "{text}");
+    assert_eq!(statuses(&world), [OperationStatus::Failed]);
+    assert!(world.volumes().is_empty());
+    world.kill_and_tamper("DROP TRIGGER refuse");
+    assert_eq!(world.clean(), 0);
+    world.assert_agreed("after recovery");
+    // The undo is refused: nothing is given back that the store still holds.
+    let refuse = "CREATE TRIGGER refuse BEFORE DELETE ON bricks BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    world.kill_and_tamper(refuse);
+    world.faults.add(Rule::line("volume start", Action::fail()));
+    failure(world.finish(create(&world, REPLICA_3, "v")));
+    assert_eq!(statuses(&world), [OperationStatus::Failed]);
+    assert!(used(&world) > Kib::ZERO);
+    world.faults.clear();
+    assert_eq!(world.clean(), 1);
+    assert_eq!(statuses(&world), [OperationStatus::Failed]);
+    world.kill_and_tamper("DROP TRIGGER refuse");
+    assert_eq!(world.clean(), 0);
+    world.assert_agreed("at the end");
+}
