@@ -43,7 +43,7 @@ impl Ops {
     /// Starts the removal of a device that has failed and holds no bricks, or takes up one that could not be finished:
     /// now with `force_forget`, perhaps, since the node does not come back.
     pub async fn device_delete(&self, id: DeviceId, force_forget: bool) -> Result<JobId, OpError> {
-        let unfinished = self.unfinished(self.store().read(|tx| tx.device_pending(id))?, 104)?;
+        let unfinished = self.unfinished(self.store().read(|tx| tx.device_pending(id))?, Plan::DEVICE_DELETE)?;
         self.store_read(|tx| check(tx, id, unfinished).map(drop))?;
         let op = unfinished.unwrap_or_else(OpId::random);
         let slot = self.0.admission.track(op).ok_or(OpError::Busy)?;

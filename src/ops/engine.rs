@@ -231,12 +231,18 @@ impl Run {
         loop {
             tracing::info!(operation = %self.id, attempt, "{label}");
             let failure = match self.plan.stages().exec(&self.ops, self.id).await {
-                Ok(()) => return self.finish().await,
+                Ok(()) => {
+                    self.finish().await;
+                    return;
+                }
                 Err(failure) => failure,
             };
             tracing::error!(operation = %self.id, attempt, "{label} failed: {}", failure.report());
             match self.plan.stages().resolve(&self.ops, self.id, Cause::Failed(&failure)).await {
-                Ok(Resolution::Done) => return self.finish().await,
+                Ok(Resolution::Done) => {
+                    self.finish().await;
+                    return;
+                }
                 Ok(Resolution::Undone) => match self.again_or_out(failure).await {
                     Some(run) => self = run,
                     None => return,
@@ -256,13 +262,11 @@ impl Run {
         match self.plan.stages().resolve(&self.ops, self.id, Cause::Lost).await {
             Ok(Resolution::Done) => {
                 tracing::info!(operation = %self.id, "{label} is complete now");
-                self.finish().await;
-                true
+                self.finish().await
             }
             Ok(Resolution::Undone) => {
                 tracing::info!(operation = %self.id, "{label} is undone now");
-                self.out(Outcome::Error("the operation could not be completed and was undone".to_owned())).await;
-                true
+                self.out(Outcome::Error("the operation could not be completed and was undone".to_owned())).await
             }
             Err(error) => {
                 tracing::warn!(operation = %self.id, "{label} still cannot be resolved: {}", error.report());
@@ -272,8 +276,8 @@ impl Run {
         }
     }
 
-    /// Finalize. What the nodes hold is complete; if the database refuses, recovery sees to it.
-    async fn finish(self) {
+    /// Finalize. What the nodes hold is complete; if the database refuses, recovery sees to it: `false`.
+    async fn finish(self) -> bool {
         let Self { ops, id, job, plan, _slot } = self;
         let finalized = ops
             .store_write(move |tx| {
@@ -287,10 +291,11 @@ impl Run {
                 Ok(plan)
             })
             .await;
-        if let Err(error) = finalized {
+        if let Err(error) = &finalized {
             tracing::error!(operation = %id, "the nodes have done their work, but the database has not: {error}");
             ops.give_up(id, job, &error.to_string()).await;
         }
+        finalized.is_ok()
     }
 
     /// After an undo that followed a failure: plans again if that is wanted and possible, else ends with the failure.
@@ -330,7 +335,8 @@ impl Run {
         }
     }
 
-    async fn out(self, outcome: Outcome) {
+    /// As if it had never been. `false` if the database refuses.
+    async fn out(self, outcome: Outcome) -> bool {
         let Self { ops, id, job, plan, _slot } = self;
         let rolled_back = ops
             .store_write(move |tx| {
@@ -343,9 +349,10 @@ impl Run {
                 Ok(plan)
             })
             .await;
-        if let Err(error) = rolled_back {
+        if let Err(error) = &rolled_back {
             tracing::error!(operation = %id, "the nodes are clean again, but the database cannot be: {error}");
             ops.give_up(id, job, &error.to_string()).await;
         }
+        rolled_back.is_ok()
     }
 }

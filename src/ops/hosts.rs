@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Ops;
 use crate::exec::NodeError;
+use crate::exec::nodes::{Destroyed, VolumeFacts};
 use crate::ids::ClusterId;
 use crate::store::StoreError;
-use crate::topology::{EntryState, Node};
+use crate::topology::{EntryState, Node, Volume};
 
 /// One turn at a time for each cluster or node.
 pub struct Turns<K>(Mutex<HashMap<K, Arc<tokio::sync::Mutex<()>>>>);
@@ -102,6 +103,34 @@ impl Ops {
             }
         }
         Err(combined(errors, hosts.len()))
+    }
+
+    /// What gluster says of a volume. `None` only if no host that answers knows it: one that has been set up anew, or has
+    /// fallen out of the pool, knows nothing, and must not be believed alone.
+    pub(super) async fn volume_facts(&self, hosts: &[String], name: &str) -> Result<Option<VolumeFacts>, NodeError> {
+        let mut errors = Vec::new();
+        for host in hosts {
+            match self.nodes().volume_info(host, name).await {
+                Ok(Some(facts)) => return Ok(Some(facts)),
+                Ok(None) => {}
+                Err(error) => errors.push((host.clone(), error)),
+            }
+        }
+        if errors.len() < hosts.len() { Ok(None) } else { Err(combined(errors, hosts.len())) }
+    }
+
+    /// Makes sure that gluster does not know a volume: see [`Ops::volume_facts`].
+    pub(super) async fn volume_remove(&self, hosts: &[String], volume: &Volume) -> Result<(), NodeError> {
+        let mut errors = Vec::new();
+        for host in hosts {
+            match self.nodes().volume_destroy(volume.cluster, host, &volume.name).await {
+                Ok(Destroyed::Now) => return Ok(()),
+                Ok(Destroyed::NotKnown) => {}
+                Err(error) => errors.push((host.clone(), error)),
+            }
+        }
+        let known = errors.iter().any(|(_, error)| !error.is_transport());
+        if known || errors.len() == hosts.len() { Err(combined(errors, hosts.len())) } else { Ok(()) }
     }
 
     /// The first online node, by ascending id, on which glusterd answers.

@@ -32,16 +32,21 @@ pub enum Plan {
 }
 
 impl Plan {
+    /// The number of a volume's deletion.
+    pub const VOLUME_DELETE: i64 = 2;
+    /// The number of a device's removal.
+    pub const DEVICE_DELETE: i64 = 104;
+
     /// Its stored number. Those below 100 are the reference's (spec-ops.md 5.2); it has none for nodes and devices.
     pub const fn kind(&self) -> i64 {
         match self {
             Self::VolumeCreate(_) => 1,
-            Self::VolumeDelete(_) => 2,
+            Self::VolumeDelete(_) => Self::VOLUME_DELETE,
             Self::VolumeExpand(_) => 3,
             Self::NodeAdd(_) => 101,
             Self::NodeDelete(_) => 102,
             Self::DeviceAdd(_) => 103,
-            Self::DeviceDelete(_) => 104,
+            Self::DeviceDelete(_) => Self::DEVICE_DELETE,
         }
     }
 

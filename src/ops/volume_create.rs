@@ -282,7 +282,7 @@ impl Stages for VolumeCreatePlan {
         if !self.no_gluster_volume {
             let hosts = manage_hosts(&ops.cluster_nodes(volume.cluster)?, None);
             ops.settle(&hosts, &volume, cause).await?;
-            Ops::try_on_hosts(&hosts, |_| true, |host| remove_if_ours(ops, host, &volume, &bricks)).await?;
+            remove_if_ours(ops, &hosts, &volume, &bricks).await?;
         }
         let left: Vec<_> = bricks.into_iter().filter(|placed| !self.untouched.contains(&placed.brick.id)).collect();
         self.reclaimed = ops.destroy_bricks(&left).await?;
@@ -325,11 +325,11 @@ impl Stages for VolumeCreatePlan {
 }
 
 /// Removes the gluster volume if it has our bricks: one that had the name before is not ours to delete.
-async fn remove_if_ours(ops: &Ops, host: &str, volume: &Volume, bricks: &[PlacedBrick]) -> Result<(), NodeError> {
-    let Some(facts) = ops.nodes().volume_info(host, &volume.name).await? else { return Ok(()) };
+async fn remove_if_ours(ops: &Ops, hosts: &[String], volume: &Volume, bricks: &[PlacedBrick]) -> Result<(), NodeError> {
+    let Some(facts) = ops.volume_facts(hosts, &volume.name).await? else { return Ok(()) };
     let ours = |name: &String| bricks.iter().any(|placed| placed.address().to_string() == *name);
     if facts.bricks.iter().any(ours) {
-        ops.nodes().volume_destroy(volume.cluster, host, &volume.name).await
+        ops.volume_remove(hosts, volume).await
     } else {
         tracing::warn!(volume = volume.name, "gluster has a volume of this name that is not ours; it is left alone");
         Ok(())

@@ -34,7 +34,7 @@ impl Ops {
         if volume.name == DATABASE_VOLUME {
             return Err(OpError::Conflict("Cannot delete volume containing the Heketi database".to_owned()));
         }
-        let op = self.unfinished(volume.pending, 2)?.unwrap_or_else(OpId::random);
+        let op = self.unfinished(volume.pending, Plan::VOLUME_DELETE)?.unwrap_or_else(OpId::random);
         let slot = self.0.admission.enter(op)?;
         self.start_in(slot, op, move |_, tx, op| {
             build(tx, op, id).map_err(|error| error.while_building("Failed to set up volume delete"))
@@ -64,8 +64,7 @@ impl Stages for VolumeDeletePlan {
     async fn exec(&mut self, ops: &Ops, _: OpId) -> Result<(), Failure> {
         let (volume, bricks) = ops.load_volume(self.volume, &self.bricks)?;
         let hosts = manage_hosts(&ops.cluster_nodes(volume.cluster)?, None);
-        Ops::try_on_hosts(&hosts, |_| true, |host| ops.nodes().volume_destroy(volume.cluster, host, &volume.name))
-            .await?;
+        ops.volume_remove(&hosts, &volume).await?;
         self.reclaimed = ops.destroy_bricks(&bricks).await?;
         Ok(())
     }
@@ -83,13 +82,13 @@ impl Stages for VolumeDeletePlan {
         };
         let (volume, _) = ops.load_volume(self.volume, &[])?;
         let hosts = manage_hosts(&ops.cluster_nodes(volume.cluster)?, None);
-        let facts = Ops::try_on_hosts(&hosts, |_| true, |host| ops.nodes().volume_info(host, &volume.name)).await?;
+        let facts = ops.volume_facts(&hosts, &volume.name).await?;
         match facts {
             // Gluster refused, because of snapshots or a peer that is down. It was stopped for that; its users want it back.
             Some(facts) => {
                 if !facts.started {
-                    Ops::on_gluster(&hosts, |host| ops.nodes().volume_start(volume.cluster, host, &volume.name))
-                        .await?;
+                    let start = |host| ops.nodes().volume_start(volume.cluster, host, &volume.name);
+                    Ops::try_on_hosts(&hosts, |_| true, start).await?;
                 }
                 Ok(Resolution::Undone)
             }

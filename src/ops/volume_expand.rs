@@ -105,7 +105,7 @@ impl Stages for VolumeExpandPlan {
         if !self.gluster_untouched {
             let hosts = manage_hosts(&ops.cluster_nodes(volume.cluster)?, None);
             ops.settle(&hosts, &volume, cause).await?;
-            let facts = Ops::try_on_hosts(&hosts, |_| true, |host| ops.nodes().volume_info(host, &volume.name)).await?;
+            let facts = ops.volume_facts(&hosts, &volume.name).await?;
             let known = facts.map(|facts| facts.bricks).unwrap_or_default();
             let (added, missing): (Vec<PlacedBrick>, Vec<_>) =
                 bricks.iter().cloned().partition(|placed| known.contains(&placed.address().to_string()));

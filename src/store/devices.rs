@@ -199,14 +199,6 @@ impl Tx<'_> {
         Ok(statement.query_row([id], |row| row.get(0))?)
     }
 
-    /// Something is being added to the device or removed from it.
-    pub fn device_has_pending_bricks(&self, id: DeviceId) -> Result<bool, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM bricks WHERE device = ?1 AND pending IS NOT NULL)")?;
-        Ok(statement.query_row([id], |row| row.get(0))?)
-    }
-
     /// There is a device whose PV UUID is not known, besides those that are being added.
     pub fn has_device_without_uuid(&self) -> Result<bool, StoreError> {
         let mut statement = self

@@ -570,3 +570,84 @@ fn one_host_that_may_have_done_it_outweighs_those_that_have_not() {
     world.faults.clear();
     world.assert_agreed("at the end");
 }
+
+/// Adds a node that is asked before all others, and takes it out of gluster's pool behind our back.
+fn outsider(world: &World) -> NodeId {
+    loop {
+        world.must(world.add_node("m9"));
+        let node = world.node("m9").unwrap();
+        if world.nodes()[0].id == node {
+            let output = world.sim.exec("m1", &["gluster", "--mode=script", "peer", "detach", "s9"]);
+            assert_eq!(output.status, 0, "{}", output.stderr);
+            return node;
+        }
+        world.drop_node(node);
+    }
+}
+
+#[test]
+fn a_host_outside_the_pool_is_not_believed_alone() {
+    let mut world = World::new(3);
+    let [deleted, expanded] = ["a", "b"].map(|name| made(&world, NONE, name));
+    outsider(&world);
+    // It knows of no volume.
+    assert_eq!(world.finish(delete(&world, deleted)), Outcome::Nothing);
+    let gate = Gate::new();
+    world.faults.add(Rule::line("add-brick", Action::FreezeReply(gate.clone())).nth(1));
+    expand(&world, expanded, 2).unwrap();
+    world.run(|_| async { tokio::time::timeout(BOUND, gate.frozen()).await.unwrap() });
+    world.faults.clear();
+    world.kill();
+    assert_eq!(world.clean(), 0);
+    assert_eq!(world.store().read(|tx| tx.volume(expanded)).unwrap().unwrap().size, Gib(4));
+    // The creation of one more is cut off.
+    let gate = Gate::new();
+    world.faults.add(Rule::line("volume start", Action::FreezeReply(gate.clone())).nth(1));
+    create(&world, REPLICA_2, "c").unwrap();
+    world.run(|_| async { tokio::time::timeout(BOUND, gate.frozen()).await.unwrap() });
+    world.faults.clear();
+    world.kill();
+    assert_eq!(world.clean(), 0);
+    let node = world.node("m9").unwrap();
+    world.drop_node(node);
+    world.assert_agreed("at the end");
+}
+
+#[test]
+fn a_dead_node_without_devices_can_go() {
+    let world = World::new(3);
+    world.must(world.add_node("m9"));
+    let node = world.node("m9").unwrap();
+    world.sim.power_off("m9");
+    world.drop_node(node);
+    world.sim.power_on("m9");
+    world.assert_agreed("at the end");
+}
+
+#[test]
+fn a_database_that_refuses_the_last_step_leaves_the_operation_to_the_cleaner() {
+    let mut world = World::new(3);
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF pending ON volumes WHEN NEW.pending IS NULL
+                  BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    world.kill_and_tamper(refuse);
+    let text = failure(world.finish(create(&world, REPLICA_3, "v")));
+    assert!(text.contains("the disk is full"), "{text}");
+    assert_eq!(statuses(&world), [OperationStatus::Failed]);
+    assert!(world.volumes().is_empty());
+    world.kill_and_tamper("DROP TRIGGER refuse");
+    assert_eq!(world.clean(), 0);
+    world.assert_agreed("after recovery");
+    // The undo is refused: nothing is given back that the store still holds.
+    let refuse = "CREATE TRIGGER refuse BEFORE DELETE ON bricks BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    world.kill_and_tamper(refuse);
+    world.faults.add(Rule::line("volume start", Action::fail()));
+    failure(world.finish(create(&world, REPLICA_3, "v")));
+    assert_eq!(statuses(&world), [OperationStatus::Failed]);
+    assert!(used(&world) > Kib::ZERO);
+    world.faults.clear();
+    assert_eq!(world.clean(), 1);
+    assert_eq!(statuses(&world), [OperationStatus::Failed]);
+    world.kill_and_tamper("DROP TRIGGER refuse");
+    assert_eq!(world.clean(), 0);
+    world.assert_agreed("at the end");
+}

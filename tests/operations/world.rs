@@ -144,6 +144,15 @@ impl World {
         self.run(|ops| async move { ops.clean().await.unwrap() })
     }
 
+    /// As [`World::kill`], with these statements run on the file before the next start.
+    pub fn kill_and_tamper(&mut self, sql: &str) {
+        drop(self.process.take());
+        let connection = rusqlite::Connection::open(self.folder.path().join("heketi.db")).unwrap();
+        connection.execute_batch(sql).unwrap();
+        connection.close().unwrap();
+        self.start();
+    }
+
     /// What a job came to.
     pub fn answer(&self, job: JobId) -> Outcome {
         self.run(|ops| async move { settled(&ops, job).await })

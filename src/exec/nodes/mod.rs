@@ -16,7 +16,7 @@ pub use bricks::{BrickFailure, Reclaimed};
 pub use devices::{DeviceFacts, DeviceHandle, PvState, SetupFailure, SetupLeft, TeardownFailure};
 pub use error::NodeError;
 pub use peers::Probed;
-pub use volumes::{BrickAddress, VolumeFacts, VolumeSpec};
+pub use volumes::{BrickAddress, Destroyed, VolumeFacts, VolumeSpec};
 
 use super::{Cmd, CommandSettings, Output, Transport};
 use crate::ids::ClusterId;

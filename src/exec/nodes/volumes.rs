@@ -48,6 +48,15 @@ pub struct VolumeFacts {
     pub bricks: Vec<String>,
 }
 
+/// What the deletion of a volume came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destroyed {
+    /// It was there.
+    Now,
+    /// This host does not know it: it is gone, or the host is not in the pool.
+    NotKnown,
+}
+
 impl VolumeSpec {
     fn sets(&self) -> impl Iterator<Item = &[BrickAddress]> {
         self.bricks.chunks(self.durability.bricks_in_set().max(1) as usize)
@@ -167,8 +176,8 @@ impl Nodes {
         }
     }
 
-    /// Makes sure that gluster does not know the volume. One that is already gone counts as removed.
-    pub async fn volume_destroy(&self, cluster: ClusterId, host: &str, name: &str) -> Result<(), NodeError> {
+    /// Deletes a volume, unless gluster on this host does not know it.
+    pub async fn volume_destroy(&self, cluster: ClusterId, host: &str, name: &str) -> Result<Destroyed, NodeError> {
         let _turn = self.gluster.lock(cluster).await;
         // A volume that is stopped or gone refuses this; the next command tells.
         if let Err(error) = self.change(host, self.gluster().args(["volume", "stop", name, "force"])).await
@@ -177,14 +186,14 @@ impl Nodes {
             return Err(error);
         }
         match self.change(host, self.gluster().args(["volume", "delete", name])).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Destroyed::Now),
             Err(error) if error.is_transport() => Err(error),
             Err(error) => {
                 if self.volume_names(host).await?.iter().any(|known| known == name) {
                     let text = format!("Unable to delete volume {name}: {error}");
                     Err(error.worded(text))
                 } else {
-                    Ok(())
+                    Ok(Destroyed::NotKnown)
                 }
             }
         }
