@@ -1,6 +1,7 @@
 //! How many operations run at once, and which (spec-ops.md 5.6).
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::OpError;
@@ -24,7 +25,7 @@ pub struct Admission {
 pub struct Slot {
     running: Arc<Mutex<Running>>,
     id: OpId,
-    counts: bool,
+    counts: AtomicBool,
 }
 
 fn lock(running: &Mutex<Running>) -> MutexGuard<'_, Running> {
@@ -43,7 +44,7 @@ impl Admission {
             return Err(OpError::Busy);
         }
         running.counted += 1;
-        Ok(Slot { running: Arc::clone(&self.running), id, counts: true })
+        Ok(Slot { running: Arc::clone(&self.running), id, counts: AtomicBool::new(true) })
     }
 
     /// A place for work that does not count against the limit; `None` if this process works on it already.
@@ -52,7 +53,7 @@ impl Admission {
         if running.closed || !running.tracked.insert(id) {
             return None;
         }
-        Some(Slot { running: Arc::clone(&self.running), id, counts: false })
+        Some(Slot { running: Arc::clone(&self.running), id, counts: AtomicBool::new(false) })
     }
 
     /// No more places are given.
@@ -71,12 +72,19 @@ impl Admission {
     }
 }
 
+impl Slot {
+    /// Counts against the limit no more, but is still worked on. To be called before the client can read its answer: who
+    /// has it may send the next request at once, and must find room.
+    pub fn make_room(&self) {
+        if self.counts.swap(false, Ordering::Relaxed) {
+            lock(&self.running).counted -= 1;
+        }
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut running = lock(&self.running);
-        running.tracked.remove(&self.id);
-        if self.counts {
-            running.counted -= 1;
-        }
+        self.make_room();
+        lock(&self.running).tracked.remove(&self.id);
     }
 }

@@ -1,5 +1,7 @@
 //! How every operation runs: Build, Exec, Finalize; and after a failure or a crash, Resolve.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::admission::Slot;
@@ -114,7 +116,7 @@ struct Run {
     id: OpId,
     job: Option<JobId>,
     plan: Plan,
-    _slot: Slot,
+    slot: Arc<Slot>,
 }
 
 impl Ops {
@@ -150,7 +152,7 @@ impl Ops {
                     Ok(plan)
                 })
                 .await?;
-            ops.clone().spawn(Run { ops, id, job: Some(job), plan, _slot: slot });
+            ops.clone().spawn(Run { ops, id, job: Some(job), plan, slot: Arc::new(slot) });
             Ok(job)
         });
         built.await.unwrap_or_else(|_| Err(OpError::Failed("internal error while planning the operation".to_owned())))
@@ -213,7 +215,7 @@ impl Ops {
             }
         };
         // A client that has its answer keeps it; one that still waits gets it now.
-        let run = Run { ops: self.clone(), id, job: operation.job, plan, _slot: slot };
+        let run = Run { ops: self.clone(), id, job: operation.job, plan, slot: Arc::new(slot) };
         match tokio::spawn(run.resume()).await {
             Ok(resolved) => resolved,
             Err(_) => {
@@ -249,6 +251,7 @@ impl Run {
                 },
                 Err(error) => {
                     tracing::error!(operation = %self.id, "{label} cannot be undone now and is left to the cleaner: {}", error.report());
+                    self.slot.make_room();
                     return self.ops.give_up(self.id, self.job, &failure.to_string()).await;
                 }
             }
@@ -278,7 +281,8 @@ impl Run {
 
     /// Finalize. What the nodes hold is complete; if the database refuses, recovery sees to it: `false`.
     async fn finish(self) -> bool {
-        let Self { ops, id, job, plan, _slot } = self;
+        let Self { ops, id, job, plan, slot } = self;
+        slot.make_room();
         let finalized = ops
             .store_write(move |tx| {
                 let mut plan = plan;
@@ -300,8 +304,8 @@ impl Run {
 
     /// After an undo that followed a failure: plans again if that is wanted and possible, else ends with the failure.
     async fn again_or_out(self, failure: Failure) -> Option<Self> {
-        let Self { ops, id, job, mut plan, _slot } = self;
-        let planner = ops.clone();
+        let Self { ops, id, job, mut plan, slot } = self;
+        let (planner, place) = (ops.clone(), Arc::clone(&slot));
         let result = ops
             .store_write(move |tx| {
                 plan.stages().roll_back(tx)?;
@@ -316,6 +320,7 @@ impl Run {
                 if again {
                     tx.put_operation(&stored(&plan, id, job)?)?;
                 } else {
+                    place.make_room();
                     tx.remove_operation(id)?;
                     if let Some(job) = job {
                         tx.finish_job(job, &Outcome::Error(failure.to_string()), now())?;
@@ -325,7 +330,7 @@ impl Run {
             })
             .await;
         match result {
-            Ok((true, plan)) => Some(Self { ops, id, job, plan, _slot }),
+            Ok((true, plan)) => Some(Self { ops, id, job, plan, slot }),
             Ok((false, _)) => None,
             Err(error) => {
                 tracing::error!(operation = %id, "the nodes are clean again, but the database cannot be: {error}");
@@ -337,7 +342,7 @@ impl Run {
 
     /// As if it had never been. `false` if the database refuses.
     async fn out(self, outcome: Outcome) -> bool {
-        let Self { ops, id, job, plan, _slot } = self;
+        let Self { ops, id, job, plan, slot: _slot } = self;
         let rolled_back = ops
             .store_write(move |tx| {
                 let mut plan = plan;

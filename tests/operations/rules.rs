@@ -425,6 +425,33 @@ fn a_resync_during_which_bricks_come_or_go_is_refused() {
     world.assert_agreed("after a quiet resync");
 }
 
+/// Whoever has its answer may send the next request at once: the server is not busy with the last one any more.
+#[test]
+fn an_answer_means_that_there_is_room_again() {
+    let mut one = settings();
+    one.max_inflight = Some(1);
+    one.volume_create_retries = 0;
+    // Several threads: the answer can be read before the operation's task has ended.
+    let world = World::with(3, one, 2);
+    world.run(|ops| async move {
+        for round in 0..50 {
+            let job = ops.volume_create(NONE.request("")).await.unwrap_or_else(|error| panic!("{round}: {error}"));
+            while ops.store().read(|tx| tx.job(job)).unwrap() == Some(Outcome::Running) {
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    world.faults.add(Rule::line("mkfs", Action::fail()));
+    world.run(|ops| async move {
+        for round in 0..50 {
+            let job = ops.volume_create(NONE.request("")).await.unwrap_or_else(|error| panic!("{round}: {error}"));
+            while ops.store().read(|tx| tx.job(job)).unwrap() == Some(Outcome::Running) {
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+}
+
 #[test]
 fn places_are_limited_and_come_back() {
     let mut two = settings();
