@@ -68,7 +68,7 @@ class Node:
 
     def holds(self):
         """All that a server has made on the node, one line each. Nothing on a node that is clean."""
-        return set(self.run(
+        held = set(self.run(
             "lvs --noheadings -o vg_name,lv_name | awk '{print \"lv \" $1 \"/\" $2}';"
             "vgs --noheadings -o vg_name | awk '{print \"vg \" $1}';"
             "pvs --noheadings -o pv_name | awk '{print \"pv \" $1}';"
@@ -78,6 +78,10 @@ class Node:
             "find /var/lib/heketi/mounts -mindepth 1 -maxdepth 3 2>/dev/null | sed 's/^/folder /';"
             f"{GLUSTER} volume list 2>/dev/null | sed 's/^/volume /';"
             f"{GLUSTER} pool list | awk 'NR > 1 && $2 != \"localhost\" {{print \"peer \" $2}}'").splitlines())
+        # The folder of a device's mounts goes with the device.
+        groups = {line.split()[1] for line in held if line.startswith("vg ")}
+        return {line for line in held
+                if not (line.startswith("folder ") and line.removeprefix("folder /var/lib/heketi/mounts/") in groups)}
 
 
 class Refused(Exception):
