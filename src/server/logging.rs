@@ -15,9 +15,9 @@ pub fn start_log(level: LogLevel) {
         LogLevel::Debug => LevelFilter::DEBUG,
     };
     let writer = std::io::stderr.with_max_level(tracing::Level::ERROR).or_else(std::io::stdout);
-    let log = tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(writer);
-    // It would complain on standard error, and panic when that is gone as well.
-    let log = log.log_internal_errors(false);
+    // Complaints about the log itself would go to standard error, and panic when that is gone as well.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    let log = log.with_max_level(level).with_ansi(false).with_writer(writer);
     // Only fails when a log was started before.
     let _ = log.try_init();
 }
