@@ -3,16 +3,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::State;
+use axum::Router;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{App, entry};
@@ -29,6 +27,7 @@ pub async fn serve(listener: TcpListener, app: App, end: impl Future<Output = ()
 }
 
 async fn serve_patiently(listener: TcpListener, app: App, silence: Duration, end: impl Future<Output = ()> + Send) {
+    let service = TowerToHyperService::new(Router::new().fallback(entry::handle).with_state(app));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(silence);
     // `Location`, not `location`: scripts look for the names as the reference writes them.
@@ -41,12 +40,7 @@ async fn serve_patiently(listener: TcpListener, app: App, silence: Duration, end
             () = &mut end => break,
         };
         let Some((stream, peer)) = accepted else { continue };
-        let app = app.clone();
-        let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let app = app.clone();
-            async move { Ok::<_, Infallible>(entry::handle(State(app), request.map(Body::new)).await) }
-        });
-        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), answer));
+        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
         tokio::spawn(async move {
             // Silence, a client that hung up, or one that does not speak HTTP: it has been answered if that was possible.
             if let Err(error) = connection.await {
