@@ -12,6 +12,7 @@ mod jobs;
 mod nodes;
 mod open;
 mod operations;
+mod seen;
 mod sql_types;
 #[cfg(test)]
 mod tests;
@@ -23,16 +24,18 @@ pub use error::StoreError;
 pub use jobs::Outcome;
 pub use nodes::HostnameKind;
 pub use operations::{Operation, OperationStatus};
+pub use seen::ClusterNodes;
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 
 /// A connection inside a transaction (writes) or a snapshot (reads). The tables' functions are its methods.
 pub struct Tx<'a> {
     connection: &'a Connection,
+    seen: &'a seen::Seen,
 }
 
 /// The database file.
@@ -40,6 +43,7 @@ pub struct Store {
     writer: writer::Writer,
     readers: Vec<Mutex<Connection>>,
     next_reader: AtomicUsize,
+    seen: Arc<seen::Seen>,
 }
 
 const READERS: usize = 4;
@@ -48,11 +52,12 @@ impl Store {
     /// Opens the file, brings its schema up to date, and starts the writer. A missing file is made if its folder exists;
     /// `created` tells. A file that is not ours is refused and left as it is.
     pub fn open(path: &Path) -> Result<(Self, bool), StoreError> {
+        let seen = Arc::default();
         let (connection, created) = open::open_writer(path)?;
         let readers =
             (0..READERS).map(|_| open::open_reader(path).map(Mutex::new)).collect::<Result<_, StoreError>>()?;
-        let writer = writer::Writer::start(connection)?;
-        Ok((Self { writer, readers, next_reader: AtomicUsize::new(0) }, created))
+        let writer = writer::Writer::start(connection, Arc::clone(&seen))?;
+        Ok((Self { writer, readers, next_reader: AtomicUsize::new(0), seen }, created))
     }
 
     /// Runs `change` in a transaction. `Err` undoes all it did; `Ok` arrives once it is on the disk.
@@ -79,7 +84,7 @@ impl Store {
             }
         };
         let snapshot = connection.unchecked_transaction()?;
-        let answer = query(&Tx { connection: &snapshot })?;
+        let answer = query(&Tx { connection: &snapshot, seen: &self.seen })?;
         snapshot.finish()?;
         Ok(answer)
     }

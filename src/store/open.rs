@@ -61,6 +61,8 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(Duration::from_secs(3))?;
     set_up(&connection)?;
     connection.pragma_update(None, "query_only", true)?;
+    // What a reader looks at is small, and the system keeps the file's pages too.
+    connection.pragma_update(None, "cache_size", -1024)?;
     Ok(connection)
 }
 

@@ -1,11 +1,13 @@
 //! The only thread that changes the database. Changes that wait together share one commit, and so one fsync.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::seen::Seen;
 use super::{StoreError, Tx};
 
 /// How many changes share a commit at the most, so that none waits long for the others.
@@ -19,16 +21,17 @@ type Change = Box<dyn FnOnce(&Connection) -> (bool, Answer) + Send>;
 pub(super) struct Writer {
     changes: Option<Sender<Change>>,
     thread: Option<std::thread::JoinHandle<()>>,
+    seen: Arc<Seen>,
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Connection, seen: Arc<Seen>) -> Result<Self, StoreError> {
         let (changes, queue) = channel();
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || run(&connection, &queue))
             .map_err(|_| StoreError::Closed)?;
-        Ok(Self { changes: Some(changes), thread: Some(thread) })
+        Ok(Self { changes: Some(changes), thread: Some(thread), seen })
     }
 
     pub(super) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
@@ -38,8 +41,9 @@ impl Writer {
         E: From<StoreError> + Send + 'static,
     {
         let (tell, told) = oneshot::channel();
+        let seen = Arc::clone(&self.seen);
         let boxed: Change = Box::new(move |connection| {
-            let result = catch_unwind(AssertUnwindSafe(|| change(&Tx { connection })))
+            let result = catch_unwind(AssertUnwindSafe(|| change(&Tx { connection, seen: &seen })))
                 .unwrap_or_else(|_| Err(StoreError::Panicked.into()));
             let keep = result.is_ok();
             let answer: Answer = Box::new(move |committed| {
