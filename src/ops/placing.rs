@@ -42,20 +42,26 @@ impl From<NotPlaced> for OpError {
 
 impl Ops {
     fn view(&self, tx: &Tx<'_>, cluster: ClusterId) -> Result<ClusterView, StoreError> {
-        let mut spaces = tx.device_spaces(cluster)?.into_iter().peekable();
-        let nodes = tx
-            .nodes(cluster)?
-            .into_iter()
+        let known = tx.cluster_nodes(cluster)?;
+        let free = tx.free_spaces(cluster)?;
+        if free.len() != known.devices.len() {
+            let what = format!("cluster {cluster}: the version of its nodes is out of step with them");
+            return Err(StoreError::Damaged { table: "clusters", what });
+        }
+        let mut spaces = known.devices.iter().zip(free).peekable();
+        let nodes = known
+            .nodes
+            .iter()
             .map(|node| {
                 let mut devices = Vec::new();
-                while let Some(space) = spaces.next_if(|space| space.node == node.id) {
+                while let Some((space, free)) = spaces.next_if(|(space, _)| space.node == node.id) {
                     devices.push(DeviceView {
                         id: space.id,
                         state: space.state,
                         total: space.total,
-                        free: space.free,
+                        free,
                         extent: space.extent,
-                        tags: space.tags,
+                        tags: space.tags.clone(),
                     });
                 }
                 NodeView {
@@ -63,7 +69,7 @@ impl Ops {
                     zone: node.zone,
                     state: node.state,
                     known_down: self.health().is_down(node.id),
-                    tags: node.tags,
+                    tags: node.tags.clone(),
                     devices,
                 }
             })

@@ -6,7 +6,7 @@ use crate::exec::Transport;
 use crate::exec::sim::{AdoptedBrick, AdoptedVolume, Sim};
 use crate::ids::{ClusterId, DeviceId, NodeId, VolumeId};
 use crate::store::{Store, StoreError};
-use crate::topology::{Durability, Node, brick_mount, volume_group};
+use crate::topology::{Durability, Node, Volume, brick_mount, volume_group};
 
 /// Gives the nodes all that the store shows to clients. What is pending was under way and is gone with the old nodes.
 pub fn rebuild(sim: &Sim, store: &Store) -> Result<(), StoreError> {
@@ -29,9 +29,14 @@ pub fn rebuild(sim: &Sim, store: &Store) -> Result<(), StoreError> {
             let vg = volume_group(device.id);
             sim.adopt_device(node.manage_host(), &device.name, &vg, &device.pv_uuid, device.total.0, device.extent.0);
         }
-        let mut bricks_of: HashMap<VolumeId, Vec<String>> = HashMap::new();
-        for brick in tx.all_bricks()?.into_iter().filter(|brick| brick.pending.is_none()) {
-            let Some(node) = hosts.get(&brick.device) else { continue };
+        // Both by the ids of volumes; bricks are many and are not held all at once.
+        let mut volumes = tx.all_volumes()?.into_iter();
+        let mut bricks_of: Option<(VolumeId, Vec<String>)> = None;
+        tx.each_brick(|brick| {
+            let Some(node) = hosts.get(&brick.device).filter(|_| brick.pending.is_none()) else { return };
+            if let Some((volume, bricks)) = bricks_of.take_if(|(volume, _)| *volume != brick.volume) {
+                adopt_volume(sim, &mut volumes, volume, &bricks);
+            }
             sim.adopt_brick(
                 node.manage_host(),
                 &AdoptedBrick {
@@ -45,33 +50,36 @@ pub fn rebuild(sim: &Sim, store: &Store) -> Result<(), StoreError> {
                 },
             );
             let address = format!("{}:{}", node.storage_host(), brick.path);
-            bricks_of.entry(brick.volume).or_default().push(address);
-        }
-        for volume in tx.all_volumes()?.into_iter().filter(|volume| volume.pending.is_none()) {
-            let Some(bricks) = bricks_of.get(&volume.id) else { continue };
-            let options: Vec<(String, String)> = volume
-                .options
-                .for_gluster()
-                .filter(|(key, _)| *key != "group")
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect();
-            sim.adopt_volume(&AdoptedVolume {
-                name: &volume.name,
-                replica: match volume.durability {
-                    Durability::Replicate(_) => volume.durability.bricks_in_set() as usize,
-                    _ => 1,
-                },
-                arbiter: usize::from(volume.options.arbiter()),
-                disperse: match volume.durability {
-                    Durability::Disperse { data, redundancy } => {
-                        Some(((data + redundancy) as usize, redundancy as usize))
-                    }
-                    _ => None,
-                },
-                bricks,
-                options: &options,
-            });
+            bricks_of.get_or_insert_with(|| (brick.volume, Vec::new())).1.push(address);
+        })?;
+        if let Some((volume, bricks)) = bricks_of {
+            adopt_volume(sim, &mut volumes, volume, &bricks);
         }
         Ok(())
     })
+}
+
+/// Gives the nodes the volume with this id. Those before it have no bricks.
+fn adopt_volume(sim: &Sim, volumes: &mut impl Iterator<Item = Volume>, id: VolumeId, bricks: &[String]) {
+    let Some(volume) = volumes.find(|volume| volume.id == id).filter(|volume| volume.pending.is_none()) else { return };
+    let options: Vec<(String, String)> = volume
+        .options
+        .for_gluster()
+        .filter(|(key, _)| *key != "group")
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    sim.adopt_volume(&AdoptedVolume {
+        name: &volume.name,
+        replica: match volume.durability {
+            Durability::Replicate(_) => volume.durability.bricks_in_set() as usize,
+            _ => 1,
+        },
+        arbiter: usize::from(volume.options.arbiter()),
+        disperse: match volume.durability {
+            Durability::Disperse { data, redundancy } => Some(((data + redundancy) as usize, redundancy as usize)),
+            _ => None,
+        },
+        bricks,
+        options: &options,
+    });
 }

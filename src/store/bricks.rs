@@ -54,9 +54,13 @@ impl Tx<'_> {
         self.query_bricks("WHERE b.device = ?1 ORDER BY b.id", [id])
     }
 
-    /// All bricks, pending ones included, by ascending id.
-    pub fn all_bricks(&self) -> Result<Vec<Brick>, StoreError> {
-        self.query_bricks("ORDER BY b.id", [])
+    /// Looks at all bricks, pending ones included, one after the other by ascending ids of their volumes, then their own.
+    pub fn each_brick(&self, mut look: impl FnMut(Brick)) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare_cached(&format!("{SELECT} ORDER BY b.volume, b.id"))?;
+        for found in statement.query_map([], brick)? {
+            look(found?);
+        }
+        Ok(())
     }
 
     /// Number of bricks of a volume, pending ones included.

@@ -84,8 +84,18 @@ impl Tx<'_> {
         self.query_devices(&format!("SELECT {COLUMNS} FROM devices ORDER BY id"), [])
     }
 
+    /// What is free of each of the cluster's devices that clients see, by node and then by ascending id.
+    pub fn free_spaces(&self, cluster: ClusterId) -> Result<Vec<Kib>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT d.free FROM nodes n JOIN devices d ON d.node = n.id
+             WHERE n.cluster = ?1 AND n.pending IS NULL AND d.pending IS NULL ORDER BY n.id, d.id",
+        )?;
+        let rows = statement.query_map([cluster], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The devices of a cluster that clients see, as placement sees them, by node and then by ascending id.
-    pub fn device_spaces(&self, cluster: ClusterId) -> Result<Vec<DeviceSpace>, StoreError> {
+    pub(super) fn read_device_spaces(&self, cluster: ClusterId) -> Result<Vec<DeviceSpace>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT d.id, d.node, d.state, d.tags, d.total, d.free, d.extent
              FROM nodes n JOIN devices d ON d.node = n.id

@@ -12,6 +12,7 @@ mod jobs;
 mod nodes;
 mod open;
 mod operations;
+mod seen;
 mod sql_types;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use error::StoreError;
 pub use jobs::Outcome;
 pub use nodes::HostnameKind;
 pub use operations::{Operation, OperationStatus};
+pub use seen::ClusterNodes;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,6 +35,7 @@ use rusqlite::Connection;
 /// A connection inside a transaction (writes) or a snapshot (reads). The tables' functions are its methods.
 pub struct Tx<'a> {
     connection: &'a Connection,
+    seen: &'a seen::Seen,
 }
 
 /// The database file.
@@ -40,6 +43,7 @@ pub struct Store {
     writer: writer::Writer,
     readers: Vec<Mutex<Connection>>,
     next_reader: AtomicUsize,
+    seen: Arc<seen::Seen>,
     // Last, so that it is given back when all connections are closed.
     _lock: Arc<open::Lock>,
 }
@@ -53,9 +57,9 @@ impl Store {
         let (lock, connection, created) = open::open_writer(path)?;
         let readers =
             (0..READERS).map(|_| open::open_reader(path).map(Mutex::new)).collect::<Result<_, StoreError>>()?;
-        let lock = Arc::new(lock);
-        let writer = writer::Writer::start(connection, Arc::clone(&lock))?;
-        Ok((Self { writer, readers, next_reader: AtomicUsize::new(0), _lock: lock }, created))
+        let (lock, seen) = (Arc::new(lock), Arc::default());
+        let writer = writer::Writer::start(connection, Arc::clone(&seen), Arc::clone(&lock))?;
+        Ok((Self { writer, readers, next_reader: AtomicUsize::new(0), seen, _lock: lock }, created))
     }
 
     /// Runs `change` in a transaction. `Err` undoes all it did; `Ok` arrives once it is on the disk.
@@ -82,7 +86,7 @@ impl Store {
             }
         };
         let snapshot = connection.unchecked_transaction()?;
-        let answer = query(&Tx { connection: &snapshot })?;
+        let answer = query(&Tx { connection: &snapshot, seen: &self.seen })?;
         snapshot.finish()?;
         Ok(answer)
     }

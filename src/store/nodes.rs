@@ -71,11 +71,7 @@ impl Tx<'_> {
 
     /// The first storage host names of a cluster's nodes, by the nodes' ascending ids.
     pub fn storage_hosts(&self, cluster: ClusterId) -> Result<Vec<String>, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT storage ->> 0 FROM nodes WHERE cluster = ?1 AND pending IS NULL ORDER BY id")?;
-        let rows = statement.query_map([cluster], |row| Ok(row.get::<_, Option<String>>(0)?.unwrap_or_default()))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        Ok(self.cluster_nodes(cluster)?.nodes.iter().map(|node| node.storage_host().to_owned()).collect())
     }
 
     /// All nodes of all clusters that clients see, by ascending id.

@@ -127,6 +127,8 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
         Connection::open_with_flags(path, flags).map_err(|e| StoreError::Open(path.to_owned(), e.to_string()))?;
     set_up(&connection)?;
     connection.pragma_update(None, "query_only", true)?;
+    // What a reader looks at is small, and the system keeps the file's pages too.
+    connection.pragma_update(None, "cache_size", -1024)?;
     Ok(connection)
 }
 

@@ -91,7 +91,7 @@ fn a_newer_schema_and_another_programs_database_are_refused() {
     let newer = folder.path().join("newer.db");
     drop(Store::open(&newer).unwrap());
     rusqlite::Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(Store::open(&newer).err(), Some(StoreError::Newer(_, 99, 1))));
+    assert!(matches!(Store::open(&newer).err(), Some(StoreError::Newer(_, 99, 2))));
     let other = folder.path().join("other.db");
     rusqlite::Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
     let before = std::fs::read(&other).unwrap();

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::open::Lock;
+use super::seen::Seen;
 use super::{StoreError, Tx};
 
 /// How many changes share a commit at the most, so that none waits long for the others.
@@ -21,11 +22,12 @@ type Change = Box<dyn FnOnce(&Connection) -> (bool, Answer) + Send>;
 pub(super) struct Writer {
     changes: Option<Sender<Change>>,
     thread: Option<std::thread::JoinHandle<()>>,
+    seen: Arc<Seen>,
 }
 
 impl Writer {
     /// The thread keeps the lock until its last change is through.
-    pub(super) fn start(connection: Connection, lock: Arc<Lock>) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Connection, seen: Arc<Seen>, lock: Arc<Lock>) -> Result<Self, StoreError> {
         let (changes, queue) = channel();
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -35,7 +37,7 @@ impl Writer {
                 drop(lock);
             })
             .map_err(|_| StoreError::Closed)?;
-        Ok(Self { changes: Some(changes), thread: Some(thread) })
+        Ok(Self { changes: Some(changes), thread: Some(thread), seen })
     }
 
     pub(super) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
@@ -45,8 +47,9 @@ impl Writer {
         E: From<StoreError> + Send + 'static,
     {
         let (tell, told) = oneshot::channel();
+        let seen = Arc::clone(&self.seen);
         let boxed: Change = Box::new(move |connection| {
-            let result = catch_unwind(AssertUnwindSafe(|| change(&Tx { connection })))
+            let result = catch_unwind(AssertUnwindSafe(|| change(&Tx { connection, seen: &seen })))
                 .unwrap_or_else(|_| Err(StoreError::Panicked.into()));
             let keep = result.is_ok();
             let answer: Answer = Box::new(move |committed| {

@@ -6,6 +6,8 @@ use heketi::exec::sim::Sim;
 use heketi::store::Store;
 use heketi::topology::{Durability, brick_device_node, brick_mount, volume_group};
 
+use crate::world::all_bricks;
+
 /// The nodes' state as facts: one line each, none of which depends on chance or on how it came about.
 fn found(sim: &Sim) -> BTreeSet<String> {
     let mut facts = BTreeSet::new();
@@ -54,7 +56,7 @@ fn wanted(store: &Store) -> (BTreeSet<String>, Vec<String>) {
         .read(|tx| {
             let nodes = tx.all_nodes()?;
             let devices = tx.all_devices()?;
-            let bricks = tx.all_bricks()?;
+            let bricks = all_bricks(tx)?;
             let volumes = tx.all_volumes()?;
             let hosts: BTreeMap<_, _> = nodes.iter().map(|node| (node.id, node)).collect();
             for device in &devices {

@@ -387,7 +387,7 @@ fn a_device_of_a_dead_node_can_be_forgotten() {
 fn a_device_that_is_given_bricks_cannot_go() {
     let world = World::new(1);
     let (job, gate) = frozen(&world, "mkfs", || create(&world, NONE, "v"));
-    let on: Vec<_> = world.store().read(|tx| tx.all_bricks()).unwrap();
+    let on = world.bricks();
     let device = on[0].device;
     world.must(world.run(|ops| async move { ops.device_set_state(device, EntryState::Offline).await }));
     let failed = world.run(|ops| async move { ops.device_set_state(device, EntryState::Failed).await });
@@ -496,7 +496,7 @@ fn a_node_that_hangs_holds_up_only_its_own_recoveries() {
     }
     let on = |world: &World, host: &str| {
         let node = world.node(host).unwrap();
-        world.store().read(|tx| tx.all_bricks()).unwrap().iter().filter(|brick| brick.node == node).count()
+        world.bricks().iter().filter(|brick| brick.node == node).count()
     };
     assert!(on(&world, "m1") > 4 && on(&world, "m2") > 4);
     world.faults.clear();

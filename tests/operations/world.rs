@@ -10,8 +10,8 @@ use heketi::exec::{CommandSettings, Nodes};
 use heketi::ids::{ClusterId, DeviceId, JobId, NodeId, VolumeId};
 use heketi::ops::{ClusterFlags, DeviceAdd, NodeAdd, OpError, Ops, OpsSettings};
 use heketi::placement::Limits;
-use heketi::store::{HostnameKind, Outcome, Store, StoreError};
-use heketi::topology::{EntryState, Tags};
+use heketi::store::{HostnameKind, Outcome, Store, StoreError, Tx};
+use heketi::topology::{Brick, EntryState, Tags};
 use heketi::units::{Gib, Kib};
 use tokio::runtime::Runtime;
 
@@ -216,6 +216,10 @@ impl World {
         self.store().read(|tx| tx.volume_ids(None)).unwrap()
     }
 
+    pub fn bricks(&self) -> Vec<Brick> {
+        self.store().read(all_bricks).unwrap()
+    }
+
     /// Brings the cluster back to its nodes with two devices each and nothing on them, by ordinary operations.
     pub fn restore(&self) {
         for cluster in self.store().read(|tx| tx.clusters()).unwrap() {
@@ -315,4 +319,11 @@ pub fn node_request(cluster: ClusterId, host: &str) -> NodeAdd {
 
 pub fn device_request(node: NodeId, disk: &str, destroy_data: bool) -> DeviceAdd {
     DeviceAdd { node: node.to_string(), name: disk.to_owned(), destroy_data, tags: Tags::new() }
+}
+
+/// All bricks, pending ones included.
+pub fn all_bricks(tx: &Tx<'_>) -> Result<Vec<Brick>, StoreError> {
+    let mut bricks = Vec::new();
+    tx.each_brick(|brick| bricks.push(brick))?;
+    Ok(bricks)
 }

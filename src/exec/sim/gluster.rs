@@ -1,10 +1,12 @@
 //! Trusted pools: who is in one with whom, and how a gluster command line is read and answered.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::Hosts;
 use super::host::{Failure, Reply};
+use super::packed::Packed;
 use super::snapshots::Snapshot;
 use super::xml;
 
@@ -29,22 +31,25 @@ impl Status {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Brick {
     /// The node, by manage name.
-    pub node: String,
+    pub node: Arc<str>,
     /// The node as the command named it.
-    pub address: String,
-    pub path: String,
+    pub address: Arc<str>,
+    pub path: Packed,
     /// The thin volume that gluster itself mounts: bricks of snapshots and clones only.
-    pub device: Option<(String, String)>,
+    pub device: Option<Box<(String, String)>>,
     /// Entries that wait for healing.
     pub pending_heals: u64,
 }
+
+/// Node and path of a brick.
+pub(super) type BrickKey = (Arc<str>, Packed);
 
 impl Brick {
     pub fn name(&self) -> String {
         format!("{}:{}", self.address, self.path)
     }
 
-    pub fn key(&self) -> (String, String) {
+    pub fn key(&self) -> BrickKey {
         (self.node.clone(), self.path.clone())
     }
 }
@@ -52,7 +57,7 @@ impl Brick {
 #[derive(Debug)]
 pub(super) struct Volume {
     pub name: String,
-    pub id: String,
+    pub id: Arc<str>,
     pub status: Status,
     pub replica: usize,
     pub arbiter: usize,
@@ -60,10 +65,38 @@ pub(super) struct Volume {
     pub disperse: usize,
     pub redundancy: usize,
     pub bricks: Vec<Brick>,
-    pub options: BTreeMap<String, String>,
+    pub options: Options,
     pub snapshots: usize,
     /// Bricks whose removal was started.
-    pub leaving: Vec<(String, String)>,
+    pub leaving: Vec<BrickKey>,
+}
+
+/// The options of a volume, by name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Options(Vec<(Packed, Packed)>);
+
+impl Options {
+    pub fn set(&mut self, key: &str, value: &str) {
+        match self.0.binary_search_by(|(known, _)| known.text().as_str().cmp(key)) {
+            Ok(at) => {
+                if let Some((_, known)) = self.0.get_mut(at) {
+                    *known = Packed::new(value);
+                }
+            }
+            Err(at) => {
+                self.0.reserve_exact(1);
+                self.0.insert(at, (Packed::new(key), Packed::new(value)));
+            }
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (String, String)> {
+        self.0.iter().map(|(key, value)| (key.text(), value.text()))
+    }
+
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl Volume {
@@ -101,23 +134,22 @@ pub(super) struct Pool {
     /// Manage names.
     pub members: Vec<String>,
     pub volumes: BTreeMap<String, Volume>,
-    /// Node and path to volume.
-    pub bricks: HashMap<(String, String), String>,
+    pub bricks: HashSet<BrickKey>,
     /// Bricks of each node.
-    pub per_node: HashMap<String, usize>,
+    pub per_node: HashMap<Arc<str>, usize>,
     pub snapshots: BTreeMap<String, Snapshot>,
     pub snapshot_limit: Option<u64>,
 }
 
 impl Pool {
-    pub fn enter_brick(&mut self, volume: &str, brick: &Brick) {
-        if self.bricks.insert(brick.key(), volume.to_owned()).is_none() {
-            *self.per_node.entry(brick.node.clone()).or_default() += 1;
+    pub fn enter_brick(&mut self, brick: &Brick) {
+        if self.bricks.insert(brick.key()) {
+            *self.per_node.entry(Arc::clone(&brick.node)).or_default() += 1;
         }
     }
 
     pub fn strike_brick(&mut self, brick: &Brick) {
-        if self.bricks.remove(&brick.key()).is_some()
+        if self.bricks.remove(&brick.key())
             && let Some(count) = self.per_node.get_mut(&brick.node)
         {
             *count -= 1;
@@ -129,7 +161,7 @@ impl Pool {
 #[derive(Debug, Default)]
 pub(super) struct Gluster {
     /// Storage name to manage name.
-    names: HashMap<String, String>,
+    names: HashMap<Arc<str>, Arc<str>>,
     members: HashMap<String, Member>,
     pub pools: BTreeMap<u64, Pool>,
     next_pool: u64,
@@ -192,7 +224,7 @@ pub(super) struct Scene<'a> {
     pub hosts: &'a Hosts,
     /// The node it runs on.
     pub host: &'a str,
-    pub names: &'a HashMap<String, String>,
+    pub names: &'a HashMap<Arc<str>, Arc<str>>,
     pub members: &'a HashMap<String, Member>,
     pub pool_id: u64,
     pub pool: &'a mut Pool,
@@ -204,8 +236,13 @@ impl Scene<'_> {
         self.hosts.with(node, |host| host.powered && host.glusterd)
     }
 
-    pub fn node_of(&self, address: &str) -> String {
-        self.names.get(address).map_or(address, String::as_str).to_owned()
+    pub fn node_of(&self, address: &str) -> Arc<str> {
+        self.names.get(address).cloned().unwrap_or_else(|| address.into())
+    }
+
+    /// The name of a node, kept once however many bricks have it.
+    pub fn address(&self, address: &str) -> Arc<str> {
+        self.names.get_key_value(address).map_or_else(|| address.into(), |(known, _)| Arc::clone(known))
     }
 
     pub fn is_friend(&self, node: &str) -> bool {
@@ -217,7 +254,7 @@ impl Scene<'_> {
         for brick in &volume.bricks {
             self.hosts.with(&brick.node, |host| {
                 if host.powered && host.glusterd {
-                    host.start_brick(&brick.path, &volume.id);
+                    host.start_brick(&brick.path.text(), &volume.id);
                 }
             });
         }
@@ -227,7 +264,7 @@ impl Scene<'_> {
         for brick in bricks {
             self.hosts.with(&brick.node, |host| {
                 if host.powered && host.glusterd {
-                    host.stop_brick(&brick.path);
+                    host.stop_brick(&brick.path.text());
                 }
             });
         }
@@ -236,7 +273,7 @@ impl Scene<'_> {
 
 impl Gluster {
     pub fn introduce(&mut self, manage: &str, storage: &str) {
-        self.names.insert(storage.to_owned(), manage.to_owned());
+        self.names.insert(storage.into(), manage.into());
         if let Some(member) = self.members.get_mut(manage)
             && member.address == manage
         {
@@ -244,8 +281,13 @@ impl Gluster {
         }
     }
 
-    pub fn node_of(&self, address: &str) -> String {
-        self.names.get(address).map_or(address, String::as_str).to_owned()
+    pub fn node_of(&self, address: &str) -> Arc<str> {
+        self.names.get(address).cloned().unwrap_or_else(|| address.into())
+    }
+
+    /// The name of a node, kept once however many bricks have it.
+    pub fn address(&self, address: &str) -> Arc<str> {
+        self.names.get_key_value(address).map_or_else(|| address.into(), |(known, _)| Arc::clone(known))
     }
 
     /// The pool of a node; a new node has one for itself.
@@ -253,7 +295,7 @@ impl Gluster {
         if let Some(member) = self.members.get(node) {
             return member.pool;
         }
-        let address = self.names.iter().find(|(_, manage)| *manage == node).map_or(node, |(storage, _)| storage);
+        let address = self.names.iter().find(|(_, manage)| ***manage == *node).map_or(node, |(storage, _)| storage);
         let member = Member { uuid: uuid(), address: address.to_owned(), pool: self.next_pool };
         self.members.insert(node.to_owned(), member);
         let pool = Pool { members: vec![node.to_owned()], ..Pool::default() };
@@ -301,15 +343,15 @@ impl Gluster {
     pub fn catch_up(&mut self, hosts: &Hosts, node: &str) {
         let Some(scene) = self.scene(hosts, node) else { return };
         for volume in scene.pool.volumes.values() {
-            for brick in volume.bricks.iter().filter(|brick| brick.node == node) {
+            for brick in volume.bricks.iter().filter(|brick| *brick.node == *node) {
                 hosts.with(node, |host| {
-                    if let Some((vg, lv)) = &brick.device {
-                        host.attach_snapshot(vg, lv, &brick.path);
+                    if let Some((vg, lv)) = brick.device.as_deref() {
+                        host.attach_snapshot(vg, lv, &brick.path.text());
                     }
                     if volume.status == Status::Started {
-                        host.start_brick(&brick.path, &volume.id);
+                        host.start_brick(&brick.path.text(), &volume.id);
                     } else {
-                        host.stop_brick(&brick.path);
+                        host.stop_brick(&brick.path.text());
                     }
                 });
             }
@@ -372,12 +414,12 @@ impl Gluster {
 
     fn probe(&mut self, hosts: &Hosts, host: &str, address: &str) -> Done {
         let node = self.node_of(address);
-        if node == host {
+        if *node == *host {
             return Ok(Answer::text("peer probe: success. Probe on localhost not needed\n"));
         }
         let failed = |reason: String| Err(Refusal::new("peer probe: failed: ", reason));
         let own = self.pool_of(host);
-        if self.members.get(&node).is_some_and(|member| member.pool == own) {
+        if self.members.get(&*node).is_some_and(|member| member.pool == own) {
             return Ok(Answer::text(format!("peer probe: success. Host {address} port 24007 already in peer list\n")));
         }
         if !hosts.with(&node, |host| host.powered && host.glusterd) {
@@ -388,7 +430,7 @@ impl Gluster {
             return failed(format!("{address} is either already part of another cluster or having volumes configured"));
         }
         self.join(host, &node);
-        if let Some(member) = self.members.get_mut(&node) {
+        if let Some(member) = self.members.get_mut(&*node) {
             member.address = address.to_owned();
         }
         Ok(Answer::text("peer probe: success\n"))
@@ -397,11 +439,11 @@ impl Gluster {
     fn detach(&mut self, hosts: &Hosts, host: &str, address: &str, force: bool) -> Done {
         let node = self.node_of(address);
         let failed = |reason: String| Err(Refusal::new("peer detach: failed: ", reason));
-        if node == host {
+        if *node == *host {
             return failed(format!("{address} is localhost"));
         }
         let own = self.pool_of(host);
-        if self.members.get(&node).is_none_or(|member| member.pool != own) {
+        if self.members.get(&*node).is_none_or(|member| member.pool != own) {
             return failed(format!("{address} is not part of cluster"));
         }
         if self.pools.get(&own).is_some_and(|pool| pool.per_node.get(&node).is_some_and(|bricks| *bricks > 0)) {
@@ -431,7 +473,7 @@ impl Gluster {
             let Some(member) = scene.members.get(node) else { continue };
             let up = scene.up(node);
             let state = if up { "Connected" } else { "Disconnected" };
-            let address = if node == host { "localhost" } else { member.address.as_str() };
+            let address = if *node == *host { "localhost" } else { member.address.as_str() };
             if with_self {
                 let _ = writeln!(text, "{}\t{address}\t{state}", member.uuid);
             } else {

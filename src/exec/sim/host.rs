@@ -1,9 +1,11 @@
 //! One simulated node: what it holds, how its commands read their words, and its directories.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::lvm::{Disk, Vg};
 use super::mounts::{Mount, Table};
+use super::packed::Packed;
 use crate::exec::Output;
 use crate::units::Gib;
 
@@ -104,20 +106,30 @@ impl<'a> Args<'a> {
 /// What is known of a directory.
 #[derive(Debug, Default)]
 pub(super) struct Dir {
-    children: usize,
-    /// Group, if one was set.
-    pub gid: Option<u32>,
-    /// Permissions, if they were set.
-    pub mode: Option<String>,
+    children: u32,
+    /// What was set of its group and permissions.
+    pub access: Option<Box<Access>>,
     /// The mark that gluster leaves on a brick (`trusted.glusterfs.volume-id`); it outlives the volume.
-    pub volume: Option<String>,
+    pub volume: Option<Arc<str>>,
+}
+
+/// Who may do what with a directory.
+#[derive(Debug, Default)]
+pub(super) struct Access {
+    pub gid: Option<u32>,
+    pub mode: Option<String>,
 }
 
 /// The directories of one filesystem, by path from its root, which is the empty text.
 #[derive(Debug)]
-pub(super) struct Tree {
-    dirs: HashMap<String, Dir>,
+pub(super) enum Tree {
+    /// That of a brick has two.
+    Few(Vec<(Packed, Dir)>),
+    Many(HashMap<Packed, Dir>),
 }
+
+/// With more directories than this, they are looked up rather than looked through.
+const FEW: usize = 8;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum DirError {
@@ -138,63 +150,101 @@ impl DirError {
 
 impl Default for Tree {
     fn default() -> Self {
-        Self { dirs: HashMap::from([(String::new(), Dir::default())]) }
+        let mut dirs = Vec::with_capacity(2);
+        dirs.push((Packed::new(""), Dir::default()));
+        Self::Few(dirs)
     }
 }
 
 impl Tree {
     pub fn get(&self, path: &str) -> Option<&Dir> {
-        self.dirs.get(path)
+        let path = Packed::new(path);
+        match self {
+            Self::Few(dirs) => dirs.iter().find(|(known, _)| *known == path).map(|(_, dir)| dir),
+            Self::Many(dirs) => dirs.get(&path),
+        }
     }
 
     pub fn get_mut(&mut self, path: &str) -> Option<&mut Dir> {
-        self.dirs.get_mut(path)
+        let path = Packed::new(path);
+        match self {
+            Self::Few(dirs) => dirs.iter_mut().find(|(known, _)| *known == path).map(|(_, dir)| dir),
+            Self::Many(dirs) => dirs.get_mut(&path),
+        }
+    }
+
+    fn insert(&mut self, path: &str) {
+        let entry = (Packed::new(path), Dir::default());
+        match self {
+            Self::Few(dirs) if dirs.len() < FEW => dirs.push(entry),
+            Self::Few(dirs) => *self = Self::Many(dirs.drain(..).chain([entry]).collect()),
+            Self::Many(dirs) => drop(dirs.insert(entry.0, entry.1)),
+        }
+    }
+
+    fn retain(&mut self, mut keep: impl FnMut(&Packed) -> bool) {
+        match self {
+            Self::Few(dirs) => dirs.retain(|(path, _)| keep(path)),
+            Self::Many(dirs) => dirs.retain(|path, _| keep(path)),
+        }
+    }
+
+    /// A path that is in the tree goes.
+    fn drop_one(&mut self, path: &str) {
+        let gone = Packed::new(path);
+        match self {
+            Self::Few(dirs) => dirs.retain(|(known, _)| *known != gone),
+            Self::Many(dirs) => drop(dirs.remove(&gone)),
+        }
+        if let Some(above) = self.get_mut(parent(path)) {
+            above.children -= 1;
+        }
     }
 
     pub fn make(&mut self, path: &str) -> Result<(), DirError> {
-        if self.dirs.contains_key(path) {
+        if self.get(path).is_some() {
             return Err(DirError::Exists);
         }
-        self.dirs.get_mut(parent(path)).ok_or(DirError::Missing)?.children += 1;
-        self.dirs.insert(path.to_owned(), Dir::default());
+        self.get_mut(parent(path)).ok_or(DirError::Missing)?.children += 1;
+        self.insert(path);
         Ok(())
     }
 
     fn make_all(&mut self, path: &str) {
-        if !path.is_empty() && !self.dirs.contains_key(path) {
+        if !path.is_empty() && self.get(path).is_none() {
             self.make_all(parent(path));
-            if let Some(above) = self.dirs.get_mut(parent(path)) {
+            if let Some(above) = self.get_mut(parent(path)) {
                 above.children += 1;
             }
-            self.dirs.insert(path.to_owned(), Dir::default());
+            self.insert(path);
         }
     }
 
     fn remove(&mut self, path: &str) -> Result<(), DirError> {
-        let dir = self.dirs.get(path).ok_or(DirError::Missing)?;
+        let dir = self.get(path).ok_or(DirError::Missing)?;
         if dir.children > 0 || dir.volume.is_some() {
             return Err(DirError::NotEmpty);
         }
-        self.dirs.remove(path);
-        if let Some(above) = self.dirs.get_mut(parent(path)) {
-            above.children -= 1;
-        }
+        self.drop_one(path);
         Ok(())
     }
 
     fn remove_all(&mut self, path: &str) {
-        let below = format!("{path}/");
-        if self.dirs.remove(path).is_some()
-            && let Some(above) = self.dirs.get_mut(parent(path))
-        {
-            above.children -= 1;
+        if self.get(path).is_some() {
+            self.drop_one(path);
         }
-        self.dirs.retain(|known, _| !known.starts_with(&below));
+        let below = format!("{path}/");
+        self.retain(|known| !known.text().starts_with(&below));
     }
 
     /// All but the root.
-    pub fn dirs(&self) -> impl Iterator<Item = (&String, &Dir)> {
-        self.dirs.iter().filter(|(path, _)| !path.is_empty())
+    pub fn dirs(&self) -> impl Iterator<Item = (String, &Dir)> {
+        let (few, many) = match self {
+            Self::Few(dirs) => (Some(dirs.iter().map(|(path, dir)| (path, dir))), None),
+            Self::Many(dirs) => (None, Some(dirs.iter())),
+        };
+        let all = few.into_iter().flatten().chain(many.into_iter().flatten());
+        all.map(|(path, dir)| (path.text(), dir)).filter(|(path, _)| !path.is_empty())
     }
 }
 
@@ -224,7 +274,7 @@ pub(super) struct Host {
     pub pv_uuids: HashMap<String, String>,
     pub vgs: HashMap<String, Vg>,
     pub root: Tree,
-    pub mounts: HashMap<String, Mount>,
+    pub mounts: HashMap<Packed, Mount>,
     /// Files in the form of fstab.
     pub tables: BTreeMap<String, Table>,
 }
@@ -290,7 +340,7 @@ impl Host {
     pub fn mount_above<'p>(&self, path: &'p str) -> Option<&'p str> {
         let mut at = path;
         while !at.is_empty() {
-            if self.mounts.contains_key(at) {
+            if self.mounts.contains_key(&Packed::new(at)) {
                 return Some(at);
             }
             at = parent(at);
@@ -303,8 +353,8 @@ impl Host {
         match self.mount_above(path) {
             None => Some((&self.root, path)),
             Some(point) => {
-                let mount = self.mounts.get(point)?;
-                let tree = self.vgs.get(&mount.vg)?.lvs.get(&mount.lv)?.fs.as_ref()?;
+                let mount = self.mounts.get(&Packed::new(point))?;
+                let tree = self.vgs.get(&mount.vg.text())?.lvs.get(&mount.lv)?.fs.as_ref()?;
                 Some((tree, path.get(point.len()..)?))
             }
         }
@@ -315,8 +365,8 @@ impl Host {
         match self.mount_above(path) {
             None => Some((&mut self.root, path)),
             Some(point) => {
-                let mount = self.mounts.get(point)?;
-                let tree = self.vgs.get_mut(&mount.vg)?.lvs.get_mut(&mount.lv)?.fs.as_mut()?;
+                let mount = self.mounts.get(&Packed::new(point))?;
+                let tree = self.vgs.get_mut(&mount.vg.text())?.lvs.get_mut(&mount.lv)?.fs.as_mut()?;
                 Some((tree, path.get(point.len()..)?))
             }
         }
@@ -344,8 +394,11 @@ impl Host {
     }
 
     /// Directories made for bricks: two levels below the mount root.
-    pub fn brick_dirs(&self) -> impl Iterator<Item = &String> {
-        self.root.dirs.keys().filter(|path| path.strip_prefix(MOUNT_ROOT).is_some_and(|below| below.contains('/')))
+    pub fn brick_dirs(&self) -> impl Iterator<Item = String> {
+        self.root
+            .dirs()
+            .map(|(path, _)| path)
+            .filter(|path| path.strip_prefix(MOUNT_ROOT).is_some_and(|below| below.contains('/')))
     }
 
     fn mkdir(&mut self, words: &[&str]) -> Reply {
@@ -366,7 +419,7 @@ impl Host {
         let word = args.only("rmdir")?;
         let path = clean(word);
         let failed = |cause: &str| Failure::new(1, format!("rmdir: failed to remove '{word}': {cause}"));
-        if self.mounts.contains_key(&path) || path.is_empty() {
+        if self.mounts.contains_key(&Packed::new(&path)) || path.is_empty() {
             return Err(failed("Device or resource busy"));
         }
         let (tree, path) = self.tree_mut(&path).ok_or_else(|| failed(DirError::Missing.text()))?;
@@ -388,7 +441,8 @@ impl Host {
             return Err(failed("Is a directory"));
         }
         let below = format!("{path}/");
-        if path.is_empty() || self.mounts.keys().any(|point| *point == path || point.starts_with(&below)) {
+        let held = |point: String| point == path || point.starts_with(&below);
+        if path.is_empty() || self.mounts.keys().any(|point| held(point.text())) {
             return Err(failed("Device or resource busy"));
         }
         if let Some((tree, path)) = self.tree_mut(&path) {
@@ -403,7 +457,7 @@ impl Host {
         let gid = owner.strip_prefix(':').and_then(|gid| gid.parse().ok());
         let gid = gid.ok_or_else(|| Failure::new(1, format!("chown: invalid group: '{owner}'")))?;
         match self.dir_mut(&clean(path)) {
-            Some(dir) => dir.gid = Some(gid),
+            Some(dir) => dir.access.get_or_insert_default().gid = Some(gid),
             None => return Err(Failure::new(1, format!("chown: cannot access '{path}': No such file or directory"))),
         }
         Ok(String::new())
@@ -416,7 +470,7 @@ impl Host {
             return Err(Failure::new(1, format!("chmod: invalid mode: '{mode}'")));
         }
         match self.dir_mut(&clean(path)) {
-            Some(dir) => dir.mode = Some((*mode).to_owned()),
+            Some(dir) => dir.access.get_or_insert_default().mode = Some((*mode).to_owned()),
             None => return Err(Failure::new(1, format!("chmod: cannot access '{path}': No such file or directory"))),
         }
         Ok(String::new())

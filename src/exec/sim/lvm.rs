@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::host::{Args, Failure, Host, Reply, Tree, clean};
+use super::packed::Packed;
 
 /// A disk.
 #[derive(Debug)]
@@ -32,8 +33,8 @@ pub(super) struct Vg {
     pub extent_kib: u64,
     pub extents: u64,
     pub free: u64,
-    pub pools: HashMap<String, Pool>,
-    pub lvs: HashMap<String, Lv>,
+    pub pools: HashMap<Packed, Pool>,
+    pub lvs: HashMap<Packed, Lv>,
 }
 
 /// A thin pool; sizes in extents.
@@ -47,13 +48,13 @@ pub(super) struct Pool {
 /// A thin volume.
 #[derive(Debug)]
 pub(super) struct Lv {
-    pub pool: String,
+    pub pool: Packed,
     pub kib: u64,
     /// The volume this one was a snapshot of.
-    pub origin: Option<String>,
+    pub origin: Option<Box<str>>,
     /// The filesystem, once made.
     pub fs: Option<Tree>,
-    pub mounted: Option<String>,
+    pub mounted: Option<Packed>,
 }
 
 /// A UUID in LVM's form.
@@ -155,7 +156,8 @@ impl Vg {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.lvs.contains_key(name) || self.pools.contains_key(name)
+        let name = Packed::new(name);
+        self.lvs.contains_key(&name) || self.pools.contains_key(&name)
     }
 
     /// Extents that hold `kib`.
@@ -163,17 +165,18 @@ impl Vg {
         kib.div_ceil(self.extent_kib.max(1))
     }
 
-    fn add_thin(&mut self, pool: &str, name: &str, kib: u64, origin: Option<String>) -> bool {
+    fn add_thin(&mut self, pool: &str, name: &str, kib: u64, origin: Option<&str>) -> bool {
         let kib = self.extents_for(kib) * self.extent_kib;
-        let Some(in_pool) = self.pools.get_mut(pool) else { return false };
+        let pool = Packed::new(pool);
+        let Some(in_pool) = self.pools.get_mut(&pool) else { return false };
         in_pool.thins += 1;
-        let lv = Lv { pool: pool.to_owned(), kib, origin, fs: None, mounted: None };
-        self.lvs.insert(name.to_owned(), lv);
+        let lv = Lv { pool, kib, origin: origin.map(Box::from), fs: None, mounted: None };
+        self.lvs.insert(Packed::new(name), lv);
         true
     }
 
     fn drop_thin(&mut self, name: &str) {
-        if let Some(lv) = self.lvs.remove(name)
+        if let Some(lv) = self.lvs.remove(&Packed::new(name))
             && let Some(pool) = self.pools.get_mut(&lv.pool)
         {
             pool.thins = pool.thins.saturating_sub(1);
@@ -211,7 +214,12 @@ impl Host {
                 (vg.to_owned(), lv.to_owned())
             }
         };
-        self.vgs.get(&vg)?.lvs.contains_key(&lv).then_some((vg, lv))
+        self.vgs.get(&vg)?.lvs.contains_key(&Packed::new(&lv)).then_some((vg, lv))
+    }
+
+    /// A thin volume, to change it.
+    pub fn lv_mut(&mut self, vg: &str, lv: &str) -> Option<&mut Lv> {
+        self.vgs.get_mut(vg)?.lvs.get_mut(&Packed::new(lv))
     }
 
     fn make_pv(&mut self, name: &str, uuid: String) {
@@ -273,15 +281,15 @@ impl Host {
     pub fn adopt_lv(&mut self, vg: &str, pool: (&str, u64, u64), lv: &str, kib: u64) {
         let Some(group) = self.vgs.get_mut(vg) else { return };
         let (pool, pool_kib, meta_kib) = pool;
-        if !group.pools.contains_key(pool) {
+        if !group.pools.contains_key(&Packed::new(pool)) {
             let (data, meta) = (group.extents_for(pool_kib), group.extents_for(meta_kib));
             group.free = group.free.saturating_sub(data + meta);
-            group.pools.insert(pool.to_owned(), Pool { data, meta, thins: 0 });
+            group.pools.insert(Packed::new(pool), Pool { data, meta, thins: 0 });
         }
         if !group.has(lv) && group.add_thin(pool, lv, kib, None) {
             let mut fs = Tree::default();
             let _ = fs.make("/brick");
-            if let Some(made) = group.lvs.get_mut(lv) {
+            if let Some(made) = group.lvs.get_mut(&Packed::new(lv)) {
                 made.fs = Some(fs);
             }
         }
@@ -638,9 +646,9 @@ impl Host {
                     ));
                 }
                 group.free -= data + meta;
-                group.pools.insert(pool.to_owned(), Pool { data, meta, thins: 0 });
+                group.pools.insert(Packed::new(pool), Pool { data, meta, thins: 0 });
             }
-            None if !group.pools.contains_key(pool) => {
+            None if !group.pools.contains_key(&Packed::new(pool)) => {
                 return Err(Failure::new(5, format!("  Pool {vg}/{pool} not found")));
             }
             None => {}
@@ -665,20 +673,21 @@ impl Host {
             ));
         }
         // Removing a pool with -f takes its volumes along.
-        let doomed: Vec<String> = match group.pools.get(lv) {
+        let packed = Packed::new(lv);
+        let doomed: Vec<String> = match group.pools.get(&packed) {
             None => vec![lv.to_owned()],
             Some(pool) if pool.thins == 0 => Vec::new(),
-            Some(_) => group.lvs.iter().filter(|(_, thin)| thin.pool == lv).map(|(name, _)| name.clone()).collect(),
+            Some(_) => group.lvs.iter().filter(|(_, thin)| thin.pool == packed).map(|(name, _)| name.text()).collect(),
         };
         for name in &doomed {
-            if group.lvs.get(name).is_some_and(|thin| thin.mounted.is_some()) {
+            if group.lvs.get(&Packed::new(name)).is_some_and(|thin| thin.mounted.is_some()) {
                 return Err(Failure::new(5, format!("  Logical volume {vg}/{name} contains a filesystem in use.")));
             }
         }
         for name in &doomed {
             group.drop_thin(name);
         }
-        if let Some(pool) = group.pools.remove(lv) {
+        if let Some(pool) = group.pools.remove(&packed) {
             group.free += pool.data + pool.meta;
         }
         Ok(said(&args, format!("  Logical volume \"{lv}\" successfully removed.\n")))
@@ -701,9 +710,10 @@ impl Host {
         };
         let (vg, lv) = vg_and_lv(args.only("lvs")?)?;
         let group = self.vgs.get(vg).ok_or_else(|| no_vg(vg))?;
-        match group.pools.get(lv) {
+        let packed = Packed::new(lv);
+        match group.pools.get(&packed) {
             Some(pool) => Ok(format!("  {}\n", pool.thins)),
-            None if group.lvs.contains_key(lv) => Ok("  \n".to_owned()),
+            None if group.lvs.contains_key(&packed) => Ok("  \n".to_owned()),
             None => Err(no_lv(vg, lv)),
         }
     }
@@ -711,7 +721,7 @@ impl Host {
     /// One name a line; with `all` also the hidden halves of pools, in brackets.
     fn lv_names(&self, vg: &str, all: bool) -> Reply {
         let group = self.vgs.get(vg).ok_or_else(|| no_vg(vg))?;
-        let mut names: Vec<String> = group.lvs.keys().chain(group.pools.keys()).cloned().collect();
+        let mut names: Vec<String> = group.lvs.keys().chain(group.pools.keys()).map(Packed::text).collect();
         if all {
             names.extend(group.pools.keys().flat_map(|pool| ["tdata", "tmeta"].map(|half| format!("[{pool}_{half}]"))));
         }
@@ -726,10 +736,10 @@ impl Host {
         let mut rows = Vec::new();
         for (vg_name, vg) in &self.vgs {
             for (name, lv) in &vg.lvs {
-                rows.push((vg_name, name, "Vwi-aotz--", lv.kib, lv.pool.as_str(), lv.origin.as_deref()));
+                rows.push((vg_name, name.text(), "Vwi-aotz--", lv.kib, lv.pool.text(), lv.origin.as_deref()));
             }
             for (name, pool) in &vg.pools {
-                rows.push((vg_name, name, "twi-aotz--", pool.data * vg.extent_kib, "", None));
+                rows.push((vg_name, name.text(), "twi-aotz--", pool.data * vg.extent_kib, String::new(), None));
             }
         }
         rows.sort_unstable();
@@ -741,7 +751,7 @@ impl Host {
                         "vg_name" => vg.clone(),
                         "lv_attr" => attr.to_owned(),
                         "lv_size" => in_k(kib),
-                        "pool_lv" => pool.to_owned(),
+                        "pool_lv" => pool.clone(),
                         "origin" => origin.unwrap_or_default().to_owned(),
                         "data_percent" | "metadata_percent" => "0.00".to_owned(),
                         "move_pv" | "mirror_log" | "copy_percent" | "convert_lv" => String::new(),
@@ -755,11 +765,13 @@ impl Host {
     /// A snapshot of a thin volume, with a copy of its directories' marks left out: gluster sets its own.
     pub fn snapshot_lv(&mut self, vg: &str, origin: &str, name: &str) -> bool {
         let Some(group) = self.vgs.get_mut(vg) else { return false };
-        let Some((pool, kib)) = group.lvs.get(origin).map(|lv| (lv.pool.clone(), lv.kib)) else { return false };
-        if group.has(name) || !group.add_thin(&pool, name, kib, Some(origin.to_owned())) {
+        let Some((pool, kib)) = group.lvs.get(&Packed::new(origin)).map(|lv| (lv.pool.text(), lv.kib)) else {
+            return false;
+        };
+        if group.has(name) || !group.add_thin(&pool, name, kib, Some(origin)) {
             return false;
         }
-        if let Some(lv) = group.lvs.get_mut(name) {
+        if let Some(lv) = group.lvs.get_mut(&Packed::new(name)) {
             lv.fs = Some(Tree::default());
         }
         true

@@ -12,6 +12,7 @@ mod gluster;
 mod host;
 mod lvm;
 mod mounts;
+mod packed;
 mod snapshots;
 #[cfg(test)]
 mod tests;
@@ -26,8 +27,9 @@ use async_trait::async_trait;
 
 use super::{Cmd, Output, Transport, TransportError, TransportErrorKind};
 use crate::units::Gib;
-use gluster::{Brick, Gluster, Status, Volume};
+use gluster::{Brick, Gluster, Options, Status, Volume};
 use host::{Host, clean, output};
+use packed::Packed;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -220,8 +222,8 @@ impl Sim {
                 let (address, path) = (brick.get(..at)?, brick.get(at + 1..)?);
                 Some(Brick {
                     node: gluster.node_of(address),
-                    address: address.to_owned(),
-                    path: clean(path),
+                    address: gluster.address(address),
+                    path: Packed::new(&clean(path)),
                     device: None,
                     pending_heals: 0,
                 })
@@ -231,21 +233,21 @@ impl Sim {
         let (disperse, redundancy) = volume.disperse.unwrap_or_default();
         let mut known = Volume {
             name: volume.name.to_owned(),
-            id: gluster::uuid(),
+            id: gluster::uuid().into(),
             status: Status::Started,
             replica: volume.replica.max(1),
             arbiter: volume.arbiter,
             disperse,
             redundancy,
             bricks,
-            options: std::collections::BTreeMap::new(),
+            options: Options::default(),
             snapshots: 0,
             leaving: Vec::new(),
         };
         volumes::set_defaults(&mut known);
-        known.options.extend(volume.options.iter().cloned());
+        volume.options.iter().for_each(|(key, value)| known.options.set(key, value));
         if let Some(mut scene) = gluster.scene(&self.0.hosts, &first) {
-            scene.enter_bricks(volume.name, &known.id, &known.bricks);
+            scene.enter_bricks(&known.id, &known.bricks);
             scene.start_bricks(&known);
             scene.pool.volumes.insert(volume.name.to_owned(), known);
         }
@@ -286,7 +288,7 @@ impl Sim {
                 for brick in &volume.bricks {
                     let _ = writeln!(text, "    brick {}", brick.name());
                 }
-                for (key, value) in &volume.options {
+                for (key, value) in volume.options.iter() {
                     let _ = writeln!(text, "    option {key} {value}");
                 }
             }
@@ -351,8 +353,9 @@ fn dump_host(host: &Host, text: &mut String) {
             let fs = if lv.fs.is_some() { "xfs" } else { "empty" };
             lines.push(format!("  vg {name} volume {lv_name} {} KiB in {} {fs}", lv.kib, lv.pool));
             for (path, dir) in lv.fs.iter().flat_map(host::Tree::dirs) {
-                let gid = dir.gid.map_or_else(|| "-".to_owned(), |gid| gid.to_string());
-                let mode = dir.mode.as_deref().unwrap_or("-");
+                let access = dir.access.as_deref();
+                let gid = access.and_then(|access| access.gid).map_or_else(|| "-".to_owned(), |gid| gid.to_string());
+                let mode = access.and_then(|access| access.mode.as_deref()).unwrap_or("-");
                 let volume = dir.volume.as_deref().unwrap_or("-");
                 lines.push(format!(
                     "  vg {name} volume {lv_name} directory {path} group {gid} mode {mode} of gluster volume {volume}"

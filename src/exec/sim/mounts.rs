@@ -1,10 +1,11 @@
 //! Filesystems, mounts and fstab files of a simulated node.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::host::{Args, Failure, Host, Reply, Tree, clean};
 use super::lvm::mapper_name;
+use super::packed::Packed;
 
 /// The smallest filesystem that mkfs.xfs 6 makes.
 const XFS_LEAST_KIB: u64 = 300 * 1024;
@@ -12,19 +13,19 @@ const XFS_LEAST_KIB: u64 = 300 * 1024;
 /// A mounted thin volume.
 #[derive(Debug)]
 pub(super) struct Mount {
-    pub vg: String,
-    pub lv: String,
-    pub options: String,
+    pub vg: Packed,
+    pub lv: Packed,
+    pub options: Packed,
     /// Paths of the brick processes that hold it.
-    pub users: HashSet<String>,
+    pub users: Vec<Packed>,
 }
 
 /// A file in the form of fstab. Lines are also found by the brick that they name, so that deleting the lines of one
 /// brick costs the same however many there are.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    lines: BTreeMap<u64, String>,
-    by_brick: HashMap<String, Vec<u64>>,
+    lines: BTreeMap<u64, Packed>,
+    by_brick: BTreeSet<(Packed, u64)>,
     next: u64,
 }
 
@@ -45,40 +46,31 @@ impl Table {
     pub fn push(&mut self, line: &str) {
         let id = self.next;
         self.next += 1;
-        for token in tokens(line) {
-            let ids = self.by_brick.entry(token.to_owned()).or_default();
-            if ids.last() != Some(&id) {
-                ids.push(id);
-            }
-        }
-        self.lines.insert(id, line.to_owned());
+        self.by_brick.extend(tokens(line).map(|token| (Packed::new(token), id)));
+        self.lines.insert(id, Packed::new(line));
     }
 
     fn delete(&mut self, id: u64) {
         let Some(line) = self.lines.remove(&id) else { return };
-        for token in tokens(&line) {
-            if let Some(ids) = self.by_brick.get_mut(token) {
-                ids.retain(|known| *known != id);
-                if ids.is_empty() {
-                    self.by_brick.remove(token);
-                }
-            }
+        for token in tokens(&line.text()) {
+            self.by_brick.remove(&(Packed::new(token), id));
         }
     }
 
     fn delete_matching(&mut self, pattern: &str) {
         let ids: Vec<u64> = if brick_token(pattern) == Some(pattern) {
-            self.by_brick.get(pattern).cloned().unwrap_or_default()
+            let token = Packed::new(pattern);
+            self.by_brick.range((token.clone(), 0)..=(token, u64::MAX)).map(|(_, id)| *id).collect()
         } else {
-            self.lines.iter().filter(|(_, line)| line.contains(pattern)).map(|(id, _)| *id).collect()
+            self.lines.iter().filter(|(_, line)| line.text().contains(pattern)).map(|(id, _)| *id).collect()
         };
         for id in ids {
             self.delete(id);
         }
     }
 
-    pub fn lines(&self) -> impl Iterator<Item = &String> {
-        self.lines.values()
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.lines.values().map(Packed::text)
     }
 }
 
@@ -100,7 +92,7 @@ impl Host {
         }
         let missing = || usage(format!("Error accessing specified device {device}: No such file or directory"));
         let (vg, lv) = self.volume_of(device).ok_or_else(missing)?;
-        let volume = self.vgs.get_mut(&vg).and_then(|vg| vg.lvs.get_mut(&lv)).ok_or_else(missing)?;
+        let volume = self.lv_mut(&vg, &lv).ok_or_else(missing)?;
         if volume.mounted.is_some() {
             return Err(usage(format!("mkfs.xfs: {device} contains a mounted filesystem")));
         }
@@ -170,7 +162,7 @@ impl Host {
         };
         let mut text = String::new();
         for line in table.lines() {
-            text.push_str(line);
+            text.push_str(&line);
             text.push('\n');
         }
         Ok(text)
@@ -194,10 +186,11 @@ impl Host {
         }
         let missing = || format!("special device {device} does not exist.");
         let (vg, lv) = self.volume_of(device).ok_or_else(missing)?;
-        if self.mounts.contains_key(point) {
+        let place = Packed::new(point);
+        if self.mounts.contains_key(&place) {
             return Err(format!("{device} already mounted on {point}."));
         }
-        let volume = self.vgs.get_mut(&vg).and_then(|vg| vg.lvs.get_mut(&lv)).ok_or_else(missing)?;
+        let volume = self.lv_mut(&vg, &lv).ok_or_else(missing)?;
         if volume.fs.is_none() {
             return Err(format!(
                 "wrong fs type, bad option, bad superblock on {device}, missing codepage or helper program, or other error."
@@ -206,18 +199,18 @@ impl Host {
         if let Some(other) = &volume.mounted {
             return Err(format!("{device} already mounted on {other}."));
         }
-        volume.mounted = Some(point.to_owned());
-        let mount = Mount { vg, lv, options: options.to_owned(), users: HashSet::new() };
-        self.mounts.insert(point.to_owned(), mount);
+        volume.mounted = Some(place.clone());
+        let (vg, lv, options) = (Packed::new(&vg), Packed::new(&lv), Packed::new(options));
+        self.mounts.insert(place, Mount { vg, lv, options, users: Vec::new() });
         Ok(())
     }
 
     fn mount_list(&self) -> String {
         let mut text = String::from("/dev/vda1 on / type xfs (rw,relatime)\n");
-        let mut points: Vec<_> = self.mounts.iter().collect();
-        points.sort_unstable_by_key(|(point, _)| point.as_str());
+        let mut points: Vec<_> = self.mounts.iter().map(|(point, mount)| (point.text(), mount)).collect();
+        points.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         for (point, mount) in points {
-            let device = mapper_name(&mount.vg, &mount.lv);
+            let device = mapper_name(&mount.vg.text(), &mount.lv.text());
             let _ = writeln!(text, "/dev/mapper/{device} on {point} type xfs ({})", mount.options);
         }
         text
@@ -228,7 +221,7 @@ impl Host {
         let word = args.only("umount")?;
         let point = clean(word);
         let failed = |cause: &str| Failure::new(32, format!("umount: {word}: {cause}"));
-        match self.mounts.get(&point) {
+        match self.mounts.get(&Packed::new(&point)) {
             None if self.dir(&point).is_none() => return Err(failed("no mount point specified.")),
             None => return Err(failed("not mounted.")),
             Some(mount) if !mount.users.is_empty() => return Err(failed("target is busy.")),
@@ -238,8 +231,8 @@ impl Host {
     }
 
     pub fn detach(&mut self, point: &str) {
-        if let Some(mount) = self.mounts.remove(point)
-            && let Some(volume) = self.vgs.get_mut(&mount.vg).and_then(|vg| vg.lvs.get_mut(&mount.lv))
+        if let Some(mount) = self.mounts.remove(&Packed::new(point))
+            && let Some(volume) = self.vgs.get_mut(&mount.vg.text()).and_then(|vg| vg.lvs.get_mut(&mount.lv))
         {
             volume.mounted = None;
         }
@@ -248,7 +241,7 @@ impl Host {
     pub fn lsof(&self, words: &[&str]) -> Reply {
         let [word] = words else { return Err(Failure::new(1, "lsof: one path is known here")) };
         let mut text = String::new();
-        for path in self.mounts.get(&clean(word)).into_iter().flat_map(|mount| &mount.users) {
+        for path in self.mounts.get(&Packed::new(&clean(word))).into_iter().flat_map(|mount| &mount.users) {
             let _ = writeln!(text, "glusterfsd 4242 root 8r DIR 253,2 22 64 {path}");
         }
         if text.is_empty() { Err(Failure::new(1, "")) } else { Ok(text) }
@@ -259,22 +252,32 @@ impl Host {
         if self.dir(path).is_none_or(|dir| dir.volume.as_deref() != Some(volume_id)) {
             return false;
         }
-        if let Some(mount) = self.mount_above(path).and_then(|point| self.mounts.get_mut(point)) {
-            mount.users.insert(path.to_owned());
+        if let Some(mount) = self.mount_of(path) {
+            let path = Packed::new(path);
+            if !mount.users.contains(&path) {
+                mount.users.reserve_exact(1);
+                mount.users.push(path);
+            }
         }
         true
     }
 
     pub fn stop_brick(&mut self, path: &str) {
-        if let Some(mount) = self.mount_above(path).and_then(|point| self.mounts.get_mut(point)) {
-            mount.users.remove(path);
+        if let Some(mount) = self.mount_of(path) {
+            let path = Packed::new(path);
+            mount.users.retain(|user| *user != path);
         }
+    }
+
+    fn mount_of(&mut self, path: &str) -> Option<&mut Mount> {
+        let point = Packed::new(self.mount_above(path)?);
+        self.mounts.get_mut(&point)
     }
 
     /// Pulls the plug: what is mounted and what runs is gone.
     pub fn power_off(&mut self) {
         self.powered = false;
-        let points: Vec<String> = self.mounts.keys().cloned().collect();
+        let points: Vec<String> = self.mounts.keys().map(Packed::text).collect();
         for point in points {
             self.detach(&point);
         }
@@ -286,7 +289,7 @@ impl Host {
             return;
         }
         self.powered = true;
-        let lines: Vec<String> = self.tables.values().flat_map(Table::lines).cloned().collect();
+        let lines: Vec<String> = self.tables.values().flat_map(Table::lines).collect();
         for line in lines {
             let mut fields = line.split_whitespace();
             if let (Some(device), Some(point), Some("xfs"), Some(options)) =

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::gluster::{Answer, Brick, Done, Refusal, Scene, Status, Volume, uuid};
 use super::host::Host;
 use super::lvm::mapper_name;
+use super::packed::Packed;
 use super::xml;
 
 /// A snapshot of a volume.
@@ -39,18 +41,19 @@ impl Host {
     pub fn attach_snapshot(&mut self, vg: &str, lv: &str, path: &str) {
         let point = mount_point(path);
         self.make_dirs(point);
-        if !self.mounts.contains_key(point) {
+        let place = Packed::new(point);
+        if !self.mounts.contains_key(&place) {
             let _ = self.attach(&format!("/dev/mapper/{}", mapper_name(vg, lv)), point, "rw,noatime,nouuid");
         }
-        if self.mounts.contains_key(point) {
+        if self.mounts.contains_key(&place) {
             self.make_dirs(path);
         }
     }
 
     /// Whether a brick process runs on `path`.
     pub fn brick_runs(&self, path: &str) -> bool {
-        match self.mount_above(path).and_then(|point| self.mounts.get(point)) {
-            Some(mount) => mount.users.contains(path),
+        match self.mount_above(path).and_then(|point| self.mounts.get(&Packed::new(point))) {
+            Some(mount) => mount.users.contains(&Packed::new(path)),
             None => self.dir(path).is_some_and(|dir| dir.volume.is_some()),
         }
     }
@@ -92,10 +95,11 @@ impl Scene<'_> {
             let up = self.up(&brick.node);
             let vg = self.hosts.with(&brick.node, |host| {
                 let (vg, origin) = match &brick.device {
-                    Some(device) => device.clone(),
+                    Some(device) => (**device).clone(),
                     None => {
-                        let mount = host.mount_above(&brick.path).and_then(|point| host.mounts.get(point))?;
-                        (mount.vg.clone(), mount.lv.clone())
+                        let path = brick.path.text();
+                        let mount = host.mounts.get(&Packed::new(host.mount_above(&path)?))?;
+                        (mount.vg.text(), mount.lv.text())
                     }
                 };
                 (up && host.snapshot_lv(&vg, &origin, &lv)).then_some(vg)
@@ -109,29 +113,29 @@ impl Scene<'_> {
                 };
                 return Err(refuse(verb, format!("{reason}: {}", brick.name())));
             };
-            made.push(Brick { path, device: Some((vg, lv)), ..brick.clone() });
+            made.push(Brick { path: Packed::new(&path), device: Some(Box::new((vg, lv))), ..brick.clone() });
         }
         Ok(made)
     }
 
     fn mount_bricks(&self, bricks: &[Brick]) {
         for brick in bricks {
-            if let Some((vg, lv)) = &brick.device {
-                self.hosts.with(&brick.node, |host| host.attach_snapshot(vg, lv, &brick.path));
+            if let Some((vg, lv)) = brick.device.as_deref() {
+                self.hosts.with(&brick.node, |host| host.attach_snapshot(vg, lv, &brick.path.text()));
             }
         }
     }
 
     fn unmount_bricks(&self, bricks: &[Brick]) {
         for brick in bricks {
-            self.hosts.with(&brick.node, |host| host.detach(mount_point(&brick.path)));
+            self.hosts.with(&brick.node, |host| host.detach(mount_point(&brick.path.text())));
         }
     }
 
     fn drop_bricks(&self, bricks: &[Brick]) {
         self.unmount_bricks(bricks);
         for brick in bricks {
-            if let Some((vg, lv)) = &brick.device {
+            if let Some((vg, lv)) = brick.device.as_deref() {
                 self.hosts.with(&brick.node, |host| host.drop_lv(vg, lv));
             }
         }
@@ -194,12 +198,12 @@ impl Scene<'_> {
         }
         let gone = || refuse("clone", format!("Volume ({}) does not exist", snapshot.volume));
         let origin = self.pool.volumes.get(&snapshot.volume).ok_or_else(gone)?;
-        let id = uuid();
+        let id: Arc<str> = uuid().into();
         let bricks = self.snap_bricks("clone", &snapshot.bricks, &id)?;
         self.mount_bricks(&bricks);
         let volume = Volume {
             name: clone.to_owned(),
-            id: id.clone(),
+            id: Arc::clone(&id),
             status: Status::Created,
             replica: origin.replica,
             arbiter: origin.arbiter,
@@ -210,7 +214,7 @@ impl Scene<'_> {
             snapshots: 0,
             leaving: Vec::new(),
         };
-        self.enter_bricks(clone, &id, &volume.bricks);
+        self.enter_bricks(&id, &volume.bricks);
         self.pool.volumes.insert(clone.to_owned(), volume);
         Ok(Answer {
             text: format!("snapshot clone: success: Clone {clone} created successfully\n"),

@@ -1,10 +1,12 @@
 //! `gluster volume ...`, as glusterd 10 answers it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use super::gluster::{Answer, Brick, Done, Refusal, Scene, Status, Volume, uuid};
+use super::gluster::{Answer, Brick, Done, Options, Refusal, Scene, Status, Volume, uuid};
 use super::host::{Host, clean, parent};
+use super::packed::Packed;
 use super::xml;
 
 /// Namespaces of options that gluster knows; within one, any name passes.
@@ -255,16 +257,17 @@ impl Scene<'_> {
             if !self.up(&node) {
                 return failed(format!("Host {address} not connected"));
             }
-            let brick = Brick { node, address, path, device: None, pending_heals: 0 };
-            if self.pool.bricks.contains_key(&brick.key()) {
+            let packed = Packed::new(&path);
+            let brick = Brick { node, address: self.address(&address), path: packed, device: None, pending_heals: 0 };
+            if self.pool.bricks.contains(&brick.key()) {
                 return failed(format!(
                     "Brick: {} not available. Brick may be containing or be contained by an existing brick.",
                     brick.name()
                 ));
             }
-            let staged = self.hosts.with(&brick.node, |host| stage_brick(host, &brick.address, &brick.path, force));
+            let staged = self.hosts.with(&brick.node, |host| stage_brick(host, &brick.address, &path, force));
             if let Err(reason) = staged {
-                return failed(if brick.node == self.host {
+                return failed(if *brick.node == *self.host {
                     reason
                 } else {
                     format!("Staging failed on {}. Error: {reason}", brick.address)
@@ -294,12 +297,12 @@ impl Scene<'_> {
     }
 
     /// Enters new bricks of a volume, and leaves the volume's mark on them.
-    pub fn enter_bricks(&mut self, volume: &str, id: &str, bricks: &[Brick]) {
+    pub fn enter_bricks(&mut self, id: &Arc<str>, bricks: &[Brick]) {
         for brick in bricks {
-            self.pool.enter_brick(volume, brick);
+            self.pool.enter_brick(brick);
             self.hosts.with(&brick.node, |host| {
-                if let Some(dir) = host.dir_mut(&brick.path) {
-                    dir.volume = Some(id.to_owned());
+                if let Some(dir) = host.dir_mut(&brick.path.text()) {
+                    dir.volume = Some(Arc::clone(id));
                 }
             });
         }
@@ -325,19 +328,19 @@ impl Scene<'_> {
         let bricks = self.stage_bricks(&prefix, shape.bricks, shape.force)?;
         let mut volume = Volume {
             name: name.to_owned(),
-            id: uuid(),
+            id: uuid().into(),
             status: Status::Created,
             replica: shape.replica,
             arbiter: shape.arbiter,
             disperse: shape.disperse,
             redundancy: shape.redundancy,
             bricks,
-            options: BTreeMap::new(),
+            options: Options::default(),
             snapshots: 0,
             leaving: Vec::new(),
         };
         set_defaults(&mut volume);
-        self.enter_bricks(name, &volume.id, &volume.bricks);
+        self.enter_bricks(&volume.id, &volume.bricks);
         let xml = format!(
             "<volCreate>\n<volume>\n{}\n<id>{}</id>\n</volume>\n</volCreate>\n",
             xml::element("name", name),
@@ -359,7 +362,7 @@ impl Scene<'_> {
                 if !host.powered || !host.glusterd {
                     return None;
                 }
-                match host.dir(&brick.path).map(|dir| dir.volume.as_deref()) {
+                match host.dir(&brick.path.text()).map(|dir| dir.volume.as_deref()) {
                     None => Some(format!(
                         "Failed to find brick directory {} for volume {name}. Reason : No such file or directory",
                         brick.path
@@ -368,7 +371,7 @@ impl Scene<'_> {
                         "Failed to get extended attribute trusted.glusterfs.volume-id for brick dir {}. Reason : No data available",
                         brick.path
                     )),
-                    Some(Some(id)) if id != volume.id => Some(format!(
+                    Some(Some(id)) if *id != *volume.id => Some(format!(
                         "Volume id mismatch for brick {}. Expected volume id {}, volume id {id} found",
                         brick.name(),
                         volume.id
@@ -377,7 +380,7 @@ impl Scene<'_> {
                 }
             });
             match reason {
-                Some(reason) if brick.node == self.host => return Err(refuse(reason)),
+                Some(reason) if *brick.node == *self.host => return Err(refuse(reason)),
                 Some(reason) => return Err(refuse(format!("Staging failed on {}. Error: {reason}", brick.address))),
                 None => {}
             }
@@ -502,7 +505,7 @@ impl Scene<'_> {
             }
             options.push((*key, *value));
         }
-        volume.options.extend(options.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())));
+        options.into_iter().for_each(|(key, value)| volume.options.set(key, value));
         Ok(Answer::text("volume set: success\n"))
     }
 
@@ -527,7 +530,7 @@ impl Scene<'_> {
         }
         let id = volume.id.clone();
         let bricks = self.stage_bricks(prefix, shape.bricks, shape.force)?;
-        self.enter_bricks(name, &id, &bricks);
+        self.enter_bricks(&id, &bricks);
         if let Some(volume) = self.pool.volumes.get_mut(name) {
             volume.bricks.extend(bricks);
         }
@@ -549,7 +552,7 @@ impl Scene<'_> {
         }
         let rest = if rest.first() == Some(&"replica") { rest.get(2..).unwrap_or_default() } else { rest };
         let names = brick_names(rest)?;
-        let keys: Vec<_> = names.iter().map(|(address, path)| (self.node_of(address), path.clone())).collect();
+        let keys: Vec<_> = names.iter().map(|(address, path)| (self.node_of(address), Packed::new(path))).collect();
         let refuse = |reason: String| Refusal::new(format!("volume remove-brick {action}: failed: "), reason);
         let volume = self.pool.volumes.get_mut(name);
         let volume = volume.ok_or_else(|| refuse(format!("Volume {name} does not exist")))?;
@@ -655,7 +658,7 @@ impl Scene<'_> {
             .bricks
             .iter()
             .map(|brick| {
-                let runs = self.hosts.with(&brick.node, |host| host.powered && host.brick_runs(&brick.path));
+                let runs = self.hosts.with(&brick.node, |host| host.powered && host.brick_runs(&brick.path.text()));
                 (brick, runs.then_some(brick.pending_heals))
             })
             .collect();
@@ -684,13 +687,13 @@ impl Scene<'_> {
                 "replace-brick is not permitted on distribute only volumes. Please use add-brick and remove-brick operations instead.",
             ));
         }
-        let key = (self.node_of(&old_address), old_path);
+        let key = (self.node_of(&old_address), Packed::new(&old_path));
         let index = volume.bricks.iter().position(|brick| brick.key() == key);
         let index =
             index.ok_or_else(|| Refusal::new(prefix, format!("brick: {old} does not exist in volume: {name}")))?;
         let id = volume.id.clone();
         let bricks = self.stage_bricks(prefix, vec![new], true)?;
-        self.enter_bricks(name, &id, &bricks);
+        self.enter_bricks(&id, &bricks);
         let replaced = self.pool.volumes.get_mut(name).and_then(|volume| volume.bricks.get_mut(index));
         if let (Some(place), Some(brick)) = (replaced, bricks.into_iter().next()) {
             let old = std::mem::replace(place, brick);
@@ -708,7 +711,7 @@ pub(super) fn set_defaults(volume: &mut Volume) {
     let replicated = [("cluster.granular-entry-heal", "on"), ("performance.client-io-threads", "off")];
     let more: &[_] = if volume.replica > 1 { &replicated } else { &[] };
     for (key, value) in common.iter().chain(more) {
-        volume.options.insert((*key).to_owned(), (*value).to_owned());
+        volume.options.set(key, value);
     }
 }
 
@@ -728,7 +731,7 @@ fn describe(volume: &Volume) -> String {
         let _ = writeln!(text, "Brick{}: {}{arbiter}", i + 1, brick.name());
     }
     text.push_str("Options Reconfigured:\n");
-    for (key, value) in &volume.options {
+    for (key, value) in volume.options.iter() {
         let _ = writeln!(text, "{key}: {value}");
     }
     text

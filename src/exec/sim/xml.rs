@@ -35,7 +35,7 @@ pub(super) fn document(ret: i32, errno: i32, errstr: &str, inner: &str) -> Strin
 }
 
 fn uuid_of<'a>(members: &'a HashMap<String, Member>, brick: &Brick) -> &'a str {
-    members.get(&brick.node).map_or("", |member| member.uuid.as_str())
+    members.get(&*brick.node).map_or("", |member| member.uuid.as_str())
 }
 
 /// `volInfo`.
@@ -85,8 +85,8 @@ fn one_volume(volume: &Volume, members: &HashMap<String, Member>, xml: &mut Stri
         );
     }
     let _ = write!(xml, "</bricks>\n<optCount>{}</optCount>\n<options>\n", volume.options.len());
-    for (name, value) in &volume.options {
-        let _ = writeln!(xml, "<option>\n{}\n{}\n</option>", element("name", name), element("value", value));
+    for (name, value) in volume.options.iter() {
+        let _ = writeln!(xml, "<option>\n{}\n{}\n</option>", element("name", &name), element("value", &value));
     }
     xml.push_str("</options>\n</volume>\n");
 }
