@@ -132,13 +132,15 @@ impl Server {
         self.ops
             .store()
             .read(|tx| {
+                let mut bricks = Vec::new();
+                tx.each_brick(|brick| bricks.push(brick))?;
                 Ok(format!(
                     "{:#?}{:#?}{:#?}{:#?}{:#?}{:#?}",
                     tx.clusters()?,
                     tx.all_nodes()?,
                     tx.all_devices()?,
                     tx.all_volumes()?,
-                    tx.all_bricks()?,
+                    bricks,
                     tx.operations()?
                 ))
             })
