@@ -84,7 +84,10 @@ impl Options {
                 }
             }
             Err(at) => {
-                self.0.reserve_exact(1);
+                // Most volumes get these: the defaults and the id.
+                if self.0.capacity() == 0 {
+                    self.0.reserve_exact(6);
+                }
                 self.0.insert(at, (Packed::new(key), Packed::new(value)));
             }
         }

@@ -125,7 +125,8 @@ pub(super) struct Access {
 pub(super) enum Tree {
     /// That of a brick has two.
     Few(Vec<(Packed, Dir)>),
-    Many(HashMap<Packed, Dir>),
+    #[expect(clippy::box_collection, reason = "most trees are of the other kind, and are to be small")]
+    Many(Box<HashMap<Packed, Dir>>),
 }
 
 /// With more directories than this, they are looked up rather than looked through.
@@ -165,6 +166,15 @@ impl Tree {
         }
     }
 
+    /// The path of a directory as the tree keeps it, to be shared.
+    pub fn path(&self, path: &str) -> Option<Packed> {
+        let path = Packed::new(path);
+        match self {
+            Self::Few(dirs) => dirs.iter().find(|(known, _)| *known == path).map(|(known, _)| known.clone()),
+            Self::Many(dirs) => dirs.get_key_value(&path).map(|(known, _)| known.clone()),
+        }
+    }
+
     pub fn get_mut(&mut self, path: &str) -> Option<&mut Dir> {
         let path = Packed::new(path);
         match self {
@@ -177,7 +187,7 @@ impl Tree {
         let entry = (Packed::new(path), Dir::default());
         match self {
             Self::Few(dirs) if dirs.len() < FEW => dirs.push(entry),
-            Self::Few(dirs) => *self = Self::Many(dirs.drain(..).chain([entry]).collect()),
+            Self::Few(dirs) => *self = Self::Many(Box::new(dirs.drain(..).chain([entry]).collect())),
             Self::Many(dirs) => drop(dirs.insert(entry.0, entry.1)),
         }
     }
@@ -272,9 +282,11 @@ pub(super) struct Host {
     pub disks: HashMap<String, Disk>,
     /// PV UUID to disk.
     pub pv_uuids: HashMap<String, String>,
-    pub vgs: HashMap<String, Vg>,
+    pub vgs: HashMap<Packed, Vg>,
     pub root: Tree,
-    pub mounts: HashMap<Packed, Mount>,
+    pub mounts: BTreeMap<Packed, Mount>,
+    /// No mount point is shorter.
+    pub shortest_mount: usize,
     /// Files in the form of fstab.
     pub tables: BTreeMap<String, Table>,
 }
@@ -294,7 +306,8 @@ impl Host {
             pv_uuids: HashMap::new(),
             vgs: HashMap::new(),
             root,
-            mounts: HashMap::new(),
+            mounts: BTreeMap::new(),
+            shortest_mount: usize::MAX,
             tables: BTreeMap::from([("/etc/fstab".to_owned(), Table::default())]),
         }
     }
@@ -339,7 +352,7 @@ impl Host {
     /// The mount point at or above `path`.
     pub fn mount_above<'p>(&self, path: &'p str) -> Option<&'p str> {
         let mut at = path;
-        while !at.is_empty() {
+        while at.len() >= self.shortest_mount {
             if self.mounts.contains_key(&Packed::new(at)) {
                 return Some(at);
             }
@@ -354,7 +367,7 @@ impl Host {
             None => Some((&self.root, path)),
             Some(point) => {
                 let mount = self.mounts.get(&Packed::new(point))?;
-                let tree = self.vgs.get(&mount.vg.text())?.lvs.get(&mount.lv)?.fs.as_ref()?;
+                let tree = self.vgs.get(&mount.vg)?.lvs.get(&mount.lv)?.fs.as_ref()?;
                 Some((tree, path.get(point.len()..)?))
             }
         }
@@ -366,7 +379,7 @@ impl Host {
             None => Some((&mut self.root, path)),
             Some(point) => {
                 let mount = self.mounts.get(&Packed::new(point))?;
-                let tree = self.vgs.get_mut(&mount.vg.text())?.lvs.get_mut(&mount.lv)?.fs.as_mut()?;
+                let tree = self.vgs.get_mut(&mount.vg)?.lvs.get_mut(&mount.lv)?.fs.as_mut()?;
                 Some((tree, path.get(point.len()..)?))
             }
         }

@@ -3,7 +3,7 @@
 //! Two things are left out so that a disk's whole size can be used, as with the reference's mock: the metadata area of
 //! the physical volume, and the spare metadata volume that the first thin pool of a group brings along.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::host::{Args, Failure, Host, Reply, Tree, clean};
@@ -33,8 +33,8 @@ pub(super) struct Vg {
     pub extent_kib: u64,
     pub extents: u64,
     pub free: u64,
-    pub pools: HashMap<Packed, Pool>,
-    pub lvs: HashMap<Packed, Lv>,
+    pub pools: BTreeMap<Packed, Pool>,
+    pub lvs: BTreeMap<Packed, Lv>,
 }
 
 /// A thin pool; sizes in extents.
@@ -150,8 +150,8 @@ impl Vg {
             extent_kib,
             extents,
             free: extents,
-            pools: HashMap::new(),
-            lvs: HashMap::new(),
+            pools: BTreeMap::new(),
+            lvs: BTreeMap::new(),
         }
     }
 
@@ -214,12 +214,12 @@ impl Host {
                 (vg.to_owned(), lv.to_owned())
             }
         };
-        self.vgs.get(&vg)?.lvs.contains_key(&Packed::new(&lv)).then_some((vg, lv))
+        self.vgs.get(&Packed::new(&vg))?.lvs.contains_key(&Packed::new(&lv)).then_some((vg, lv))
     }
 
     /// A thin volume, to change it.
     pub fn lv_mut(&mut self, vg: &str, lv: &str) -> Option<&mut Lv> {
-        self.vgs.get_mut(vg)?.lvs.get_mut(&Packed::new(lv))
+        self.vgs.get_mut(&Packed::new(vg))?.lvs.get_mut(&Packed::new(lv))
     }
 
     fn make_pv(&mut self, name: &str, uuid: String) {
@@ -238,7 +238,7 @@ impl Host {
             if let Some(pv) = &mut disk.pv {
                 pv.vg = Some(vg.to_owned());
             }
-            self.vgs.insert(vg.to_owned(), Vg::new(disk_name, disk.kib, extent_kib));
+            self.vgs.insert(Packed::new(vg), Vg::new(disk_name, disk.kib, extent_kib));
         }
     }
 
@@ -249,7 +249,7 @@ impl Host {
         let Some(aside) = aside else { return };
         if let Some(pv) = &disk.pv {
             self.pv_uuids.insert(pv.uuid.clone(), aside.clone());
-            if let Some(vg) = pv.vg.as_ref().and_then(|vg| self.vgs.get_mut(vg)) {
+            if let Some(vg) = pv.vg.as_ref().and_then(|vg| self.vgs.get_mut(&Packed::new(vg))) {
                 vg.disk.clone_from(&aside);
             }
         }
@@ -279,7 +279,7 @@ impl Host {
 
     /// A thin volume with a filesystem, made before this server started.
     pub fn adopt_lv(&mut self, vg: &str, pool: (&str, u64, u64), lv: &str, kib: u64) {
-        let Some(group) = self.vgs.get_mut(vg) else { return };
+        let Some(group) = self.vgs.get_mut(&Packed::new(vg)) else { return };
         let (pool, pool_kib, meta_kib) = pool;
         if !group.pools.contains_key(&Packed::new(pool)) {
             let (data, meta) = (group.extents_for(pool_kib), group.extents_for(meta_kib));
@@ -401,13 +401,13 @@ impl Host {
         };
         disk.data = false;
         if let Some(vg) = disk.pv.as_ref().and_then(|pv| pv.vg.clone()) {
-            if self.vgs.get(&vg).is_some_and(|vg| !vg.pools.is_empty() || !vg.lvs.is_empty()) {
+            if self.vgs.get(&Packed::new(&vg)).is_some_and(|vg| !vg.pools.is_empty() || !vg.lvs.is_empty()) {
                 return Err(Failure::new(
                     1,
                     format!("wipefs: error: {word}: probing initialization failed: Device or resource busy"),
                 ));
             }
-            self.vgs.remove(&vg);
+            self.vgs.remove(&Packed::new(&vg));
         }
         if let Some(pv) = self.disks.get_mut(&name).and_then(|disk| disk.pv.take()) {
             self.pv_uuids.remove(&pv.uuid);
@@ -461,7 +461,7 @@ impl Host {
         for name in names {
             let Some(disk) = self.disks.get(&name) else { continue };
             let Some(pv) = &disk.pv else { continue };
-            let vg = pv.vg.as_ref().and_then(|vg| self.vgs.get(vg));
+            let vg = pv.vg.as_ref().and_then(|vg| self.vgs.get(&Packed::new(vg)));
             rows.push(row(columns, |column| {
                 Some(match column {
                     "pv_name" => name.clone(),
@@ -487,7 +487,7 @@ impl Host {
         if extent == 0 {
             return Err(Failure::new(3, "  Physical extent size may not be zero."));
         }
-        if self.vgs.contains_key(*vg) {
+        if self.vgs.contains_key(&Packed::new(vg)) {
             return Err(Failure::new(5, format!("  A volume group called {vg} already exists.")));
         }
         let Some((name, disk)) = self.disk(word) else {
@@ -513,7 +513,7 @@ impl Host {
     fn vgremove(&mut self, words: &[&str]) -> Reply {
         let args = Args::read("vgremove", words, &["-qq", "-q"], &[])?;
         let vg = args.only("vgremove")?;
-        let group = self.vgs.get(vg).ok_or_else(|| no_vg(vg))?;
+        let group = self.vgs.get(&Packed::new(vg)).ok_or_else(|| no_vg(vg))?;
         let volumes = group.lvs.len() + group.pools.len();
         if volumes > 0 {
             return Err(Failure::new(
@@ -527,7 +527,7 @@ impl Host {
         if let Some(pv) = self.disks.get_mut(&group.disk).and_then(|disk| disk.pv.as_mut()) {
             pv.vg = None;
         }
-        self.vgs.remove(vg);
+        self.vgs.remove(&Packed::new(vg));
         Ok(said(&args, format!("  Volume group \"{vg}\" successfully removed\n")))
     }
 
@@ -537,7 +537,7 @@ impl Host {
         if !args.has("-c") {
             return Err(Failure::new(3, "vgdisplay: only -c is known here"));
         }
-        let vg = self.vgs.get(name).ok_or_else(|| no_vg(name))?;
+        let vg = self.vgs.get(&Packed::new(name)).ok_or_else(|| no_vg(name))?;
         let open = vg.lvs.values().filter(|lv| lv.mounted.is_some()).count();
         Ok(format!(
             "  {name}:r/w:772:-1:0:{}:{open}:-1:0:1:1:{}:{}:{}:{}:{}:{}\n",
@@ -555,25 +555,29 @@ impl Host {
         let args = Args::read("vgs", words, &["--noheadings"], &["-o", "--options", "--reportformat", "--units"])?;
         if args.has("--noheadings") && args.value("--options") == Some("vg_name") {
             let name = args.only("vgs")?;
-            return if self.vgs.contains_key(name) { Ok(format!("  {name}\n")) } else { Err(no_vg(name)) };
+            return if self.vgs.contains_key(&Packed::new(name)) {
+                Ok(format!("  {name}\n"))
+            } else {
+                Err(no_vg(name))
+            };
         }
         json_only("vgs", &args)?;
         let names = match args.rest.as_slice() {
             [] => {
-                let mut names: Vec<&str> = self.vgs.keys().map(String::as_str).collect();
+                let mut names: Vec<String> = self.vgs.keys().map(Packed::text).collect();
                 names.sort_unstable();
                 names
             }
-            names => names.to_vec(),
+            names => names.iter().map(|name| (*name).to_owned()).collect(),
         };
         let columns = args.value("-o").unwrap_or("vg_name,pv_count,lv_count,snap_count,vg_attr,vg_size,vg_free");
         let mut rows = Vec::with_capacity(names.len());
         for name in names {
-            let vg = self.vgs.get(name).ok_or_else(|| no_vg(name))?;
+            let vg = self.vgs.get(&Packed::new(&name)).ok_or_else(|| no_vg(&name))?;
             let pv = self.disks.get(&vg.disk).and_then(|disk| disk.pv.as_ref());
             rows.push(row(columns, |column| {
                 Some(match column {
-                    "vg_name" => name.to_owned(),
+                    "vg_name" => name.clone(),
                     "pv_name" => vg.disk.clone(),
                     "pv_uuid" => pv.map_or_else(String::new, |pv| pv.uuid.clone()),
                     "pv_count" => "1".to_owned(),
@@ -615,7 +619,7 @@ impl Host {
                 "  Chunk size must be a multiple of 64.00 KiB in range 64.00 KiB to 1.00 GiB.",
             ));
         }
-        let group = self.vgs.get_mut(vg).ok_or_else(|| no_vg(vg))?;
+        let group = self.vgs.get_mut(&Packed::new(vg)).ok_or_else(|| no_vg(vg))?;
         if group.has(name) {
             return Err(Failure::new(
                 5,
@@ -660,7 +664,7 @@ impl Host {
     fn lvremove(&mut self, words: &[&str]) -> Reply {
         let args = Args::read("lvremove", words, &["-qq", "-q", "-f", "-y"], &["--autobackup"])?;
         let (vg, lv) = vg_and_lv(args.only("lvremove")?)?;
-        let group = self.vgs.get_mut(vg).ok_or_else(|| no_vg(vg))?;
+        let group = self.vgs.get_mut(&Packed::new(vg)).ok_or_else(|| no_vg(vg))?;
         if !group.has(lv) {
             return Err(no_lv(vg, lv));
         }
@@ -709,7 +713,7 @@ impl Host {
             return Err(Failure::new(3, "lvs: only --noheadings --options=thin_count and JSON are known here"));
         };
         let (vg, lv) = vg_and_lv(args.only("lvs")?)?;
-        let group = self.vgs.get(vg).ok_or_else(|| no_vg(vg))?;
+        let group = self.vgs.get(&Packed::new(vg)).ok_or_else(|| no_vg(vg))?;
         let packed = Packed::new(lv);
         match group.pools.get(&packed) {
             Some(pool) => Ok(format!("  {}\n", pool.thins)),
@@ -720,7 +724,7 @@ impl Host {
 
     /// One name a line; with `all` also the hidden halves of pools, in brackets.
     fn lv_names(&self, vg: &str, all: bool) -> Reply {
-        let group = self.vgs.get(vg).ok_or_else(|| no_vg(vg))?;
+        let group = self.vgs.get(&Packed::new(vg)).ok_or_else(|| no_vg(vg))?;
         let mut names: Vec<String> = group.lvs.keys().chain(group.pools.keys()).map(Packed::text).collect();
         if all {
             names.extend(group.pools.keys().flat_map(|pool| ["tdata", "tmeta"].map(|half| format!("[{pool}_{half}]"))));
@@ -736,10 +740,10 @@ impl Host {
         let mut rows = Vec::new();
         for (vg_name, vg) in &self.vgs {
             for (name, lv) in &vg.lvs {
-                rows.push((vg_name, name.text(), "Vwi-aotz--", lv.kib, lv.pool.text(), lv.origin.as_deref()));
+                rows.push((vg_name.text(), name.text(), "Vwi-aotz--", lv.kib, lv.pool.text(), lv.origin.as_deref()));
             }
             for (name, pool) in &vg.pools {
-                rows.push((vg_name, name.text(), "twi-aotz--", pool.data * vg.extent_kib, String::new(), None));
+                rows.push((vg_name.text(), name.text(), "twi-aotz--", pool.data * vg.extent_kib, String::new(), None));
             }
         }
         rows.sort_unstable();
@@ -764,7 +768,7 @@ impl Host {
 
     /// A snapshot of a thin volume, with a copy of its directories' marks left out: gluster sets its own.
     pub fn snapshot_lv(&mut self, vg: &str, origin: &str, name: &str) -> bool {
-        let Some(group) = self.vgs.get_mut(vg) else { return false };
+        let Some(group) = self.vgs.get_mut(&Packed::new(vg)) else { return false };
         let Some((pool, kib)) = group.lvs.get(&Packed::new(origin)).map(|lv| (lv.pool.text(), lv.kib)) else {
             return false;
         };
@@ -779,7 +783,7 @@ impl Host {
 
     /// Removes a volume that gluster made.
     pub fn drop_lv(&mut self, vg: &str, name: &str) {
-        if let Some(group) = self.vgs.get_mut(vg) {
+        if let Some(group) = self.vgs.get_mut(&Packed::new(vg)) {
             group.drop_thin(name);
         }
     }

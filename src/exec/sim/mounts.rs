@@ -16,7 +16,7 @@ pub(super) struct Mount {
     pub vg: Packed,
     pub lv: Packed,
     pub options: Packed,
-    /// Paths of the brick processes that hold it.
+    /// Paths of the brick processes that hold it, from the mount point on.
     pub users: Vec<Packed>,
 }
 
@@ -186,7 +186,7 @@ impl Host {
         }
         let missing = || format!("special device {device} does not exist.");
         let (vg, lv) = self.volume_of(device).ok_or_else(missing)?;
-        let place = Packed::new(point);
+        let place = self.root.path(point).unwrap_or_else(|| Packed::new(point));
         if self.mounts.contains_key(&place) {
             return Err(format!("{device} already mounted on {point}."));
         }
@@ -201,6 +201,7 @@ impl Host {
         }
         volume.mounted = Some(place.clone());
         let (vg, lv, options) = (Packed::new(&vg), Packed::new(&lv), Packed::new(options));
+        self.shortest_mount = self.shortest_mount.min(point.len().max(1));
         self.mounts.insert(place, Mount { vg, lv, options, users: Vec::new() });
         Ok(())
     }
@@ -232,7 +233,7 @@ impl Host {
 
     pub fn detach(&mut self, point: &str) {
         if let Some(mount) = self.mounts.remove(&Packed::new(point))
-            && let Some(volume) = self.vgs.get_mut(&mount.vg.text()).and_then(|vg| vg.lvs.get_mut(&mount.lv))
+            && let Some(volume) = self.vgs.get_mut(&mount.vg).and_then(|vg| vg.lvs.get_mut(&mount.lv))
         {
             volume.mounted = None;
         }
@@ -241,8 +242,9 @@ impl Host {
     pub fn lsof(&self, words: &[&str]) -> Reply {
         let [word] = words else { return Err(Failure::new(1, "lsof: one path is known here")) };
         let mut text = String::new();
-        for path in self.mounts.get(&Packed::new(&clean(word))).into_iter().flat_map(|mount| &mount.users) {
-            let _ = writeln!(text, "glusterfsd 4242 root 8r DIR 253,2 22 64 {path}");
+        let point = clean(word);
+        for path in self.mounts.get(&Packed::new(&point)).into_iter().flat_map(|mount| &mount.users) {
+            let _ = writeln!(text, "glusterfsd 4242 root 8r DIR 253,2 22 64 {point}{path}");
         }
         if text.is_empty() { Err(Failure::new(1, "")) } else { Ok(text) }
     }
@@ -252,26 +254,26 @@ impl Host {
         if self.dir(path).is_none_or(|dir| dir.volume.as_deref() != Some(volume_id)) {
             return false;
         }
-        if let Some(mount) = self.mount_of(path) {
-            let path = Packed::new(path);
-            if !mount.users.contains(&path) {
-                mount.users.reserve_exact(1);
-                mount.users.push(path);
-            }
+        if let Some((mount, path)) = self.mount_of(path)
+            && !mount.users.contains(&path)
+        {
+            mount.users.reserve_exact(1);
+            mount.users.push(path);
         }
         true
     }
 
     pub fn stop_brick(&mut self, path: &str) {
-        if let Some(mount) = self.mount_of(path) {
-            let path = Packed::new(path);
+        if let Some((mount, path)) = self.mount_of(path) {
             mount.users.retain(|user| *user != path);
         }
     }
 
-    fn mount_of(&mut self, path: &str) -> Option<&mut Mount> {
-        let point = Packed::new(self.mount_above(path)?);
-        self.mounts.get_mut(&point)
+    /// The mount that holds `path`, and the path from its mount point on.
+    fn mount_of(&mut self, path: &str) -> Option<(&mut Mount, Packed)> {
+        let point = self.mount_above(path)?;
+        let below = Packed::new(path.get(point.len()..)?);
+        Some((self.mounts.get_mut(&Packed::new(point))?, below))
     }
 
     /// Pulls the plug: what is mounted and what runs is gone.

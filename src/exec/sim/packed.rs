@@ -2,6 +2,7 @@
 //! nearly all of them made of ids and a few fixed parts: an id takes 16 bytes here, a known part two.
 
 use std::fmt::{self, Write as _};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// Parts that are common in what bricks and volumes leave behind. Of two that begin alike, the longer one comes first.
@@ -35,13 +36,15 @@ const PART: u8 = 0xFE;
 const AGAIN: u8 = 0xFD;
 
 const SHORT: usize = 22;
+/// How many ids of a text are looked for again.
+const REMEMBERED: usize = 4;
 
 /// The one packed form of a text: equal texts have equal forms. It takes 24 bytes, and more only if it is longer than
 /// 22; clones share that.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Packed(Form);
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Form {
     Short(u8, [u8; SHORT]),
     Long(Arc<[u8]>),
@@ -62,25 +65,35 @@ fn id(bytes: &[u8]) -> Option<[u8; 16]> {
     Some(id)
 }
 
+/// The known part that `bytes` begin with, and its place.
+fn part(bytes: &[u8]) -> Option<(&'static str, u8)> {
+    let first = bytes.first();
+    // Most bytes begin none: that is seen without comparing whole parts.
+    let begun = PARTS.iter().zip(0..).filter(|(part, _)| part.as_bytes().first() == first);
+    begun.map(|(part, place)| (*part, place)).find(|(part, _)| bytes.starts_with(part.as_bytes()))
+}
+
 impl Packed {
     pub fn new(text: &str) -> Self {
         let mut rest = text.as_bytes();
         let mut packed = Vec::with_capacity(96);
-        let mut ids: Vec<[u8; 16]> = Vec::new();
+        let mut ids = [[0; 16]; REMEMBERED];
+        let mut next_id = 0;
         while let Some(&first) = rest.first() {
             let taken = if let Some(id) = id(rest) {
-                match ids.iter().zip(0_u8..).find(|(known, _)| **known == id) {
+                match ids.iter().zip(0_u8..).take(next_id).find(|(known, _)| **known == id) {
                     Some((_, place)) => packed.extend([AGAIN, place]),
                     None => {
                         packed.push(ID);
                         packed.extend(id);
-                        ids.push(id);
+                        if let Some(place) = ids.get_mut(next_id) {
+                            *place = id;
+                            next_id += 1;
+                        }
                     }
                 }
                 32
-            } else if let Some((part, place)) =
-                PARTS.iter().zip(0_u8..).find(|(part, _)| rest.starts_with(part.as_bytes()))
-            {
+            } else if let Some((part, place)) = part(rest) {
                 packed.extend([PART, place]);
                 part.len()
             } else {
@@ -143,9 +156,16 @@ impl Packed {
     }
 }
 
-impl From<&str> for Packed {
-    fn from(text: &str) -> Self {
-        Self::new(text)
+impl Hash for Packed {
+    /// Mixes the bytes down to eight before the map's own hash, which is slow, sees them.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let words = self.bytes().chunks(8).map(|chunk| {
+            let mut word = [0; 8];
+            word.iter_mut().zip(chunk).for_each(|(byte, from)| *byte = *from);
+            u64::from_le_bytes(word)
+        });
+        let mixed = words.fold(0_u64, |mixed, word| (mixed.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        state.write_u64(mixed);
     }
 }
 

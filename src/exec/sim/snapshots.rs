@@ -52,8 +52,12 @@ impl Host {
 
     /// Whether a brick process runs on `path`.
     pub fn brick_runs(&self, path: &str) -> bool {
-        match self.mount_above(path).and_then(|point| self.mounts.get(&Packed::new(point))) {
-            Some(mount) => mount.users.contains(&Packed::new(path)),
+        let found = self.mount_above(path).and_then(|point| {
+            let below = Packed::new(path.get(point.len()..)?);
+            Some((self.mounts.get(&Packed::new(point))?, below))
+        });
+        match found {
+            Some((mount, below)) => mount.users.contains(&below),
             None => self.dir(path).is_some_and(|dir| dir.volume.is_some()),
         }
     }
