@@ -169,17 +169,68 @@ fn read(server: &Server, time: Duration) -> anyhow::Result<(f64, Duration)> {
     Ok((f64::from(answers) / all.as_secs_f64(), busy / answers.max(1)))
 }
 
-/// From the start of the process until it answers; the median of several.
-fn start_up(folder: &Path, starts: usize) -> anyhow::Result<(Vec<Duration>, u64)> {
-    let (mut times, mut memory) = (Vec::new(), 0);
+/// Waits until the simulated nodes hold again what they held: a server answers before that, commands wait for it.
+fn nodes_are_back(server: &Server) -> anyhow::Result<()> {
+    let mut client = Client::new(server.connect()?);
+    let first = |answer: &Value, list: &str| {
+        let id = answer.get(list).and_then(|list| list.get(0)).context("an empty list")?;
+        Ok::<_, anyhow::Error>(id.as_str().context("no id")?.to_owned())
+    };
+    let cluster = first(&client.json("GET", "/clusters", &Value::Null)?, "clusters")?;
+    let node = first(&client.json("GET", &format!("/clusters/{cluster}"), &Value::Null)?, "nodes")?;
+    let node = client.json("GET", &format!("/nodes/{node}"), &Value::Null)?;
+    let device = text(node.get("devices").and_then(|devices| devices.get(0)).context("no device")?, "id")?;
+    client.run("GET", &format!("/devices/{device}/resync"), &Value::Null, POLL_ALONE)?;
+    Ok(())
+}
+
+/// What starts of the server took, in order, and what it holds once its nodes are complete.
+struct Starts {
+    /// From the start of the process until it answers.
+    answering: Vec<Duration>,
+    /// From the start of the process until a node has done something.
+    complete: Vec<Duration>,
+    memory: u64,
+}
+
+fn start_up(folder: &Path, starts: usize) -> anyhow::Result<Starts> {
+    let mut all = Starts { answering: Vec::new(), complete: Vec::new(), memory: 0 };
     for _ in 0..starts {
+        let began = Instant::now();
         let server = Server::start(folder)?;
-        times.push(server.start_up);
-        memory = server.memory()?.resident;
+        all.answering.push(server.start_up);
+        nodes_are_back(&server)?;
+        all.complete.push(began.elapsed());
+        all.memory = server.memory()?.resident;
         server.stop()?;
     }
-    times.sort_unstable();
-    Ok((times, memory))
+    all.answering.sort_unstable();
+    all.complete.sort_unstable();
+    Ok(all)
+}
+
+/// Start-up and memory, with so many volumes. Gives back a server that is complete.
+fn restarts(
+    server: Server,
+    folder: &Path,
+    plan: &Plan,
+    volumes: usize,
+    figures: &mut Figures,
+) -> anyhow::Result<Server> {
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let memory = server.memory()?;
+    server.stop()?;
+    let starts = start_up(folder, plan.starts)?;
+    let median = |times: &[Duration]| figures::quantile(times, 0.5);
+    let at = format!("with {volumes} volumes");
+    figures.at_most(&format!("start-up, {at}: median"), median(&starts.answering), Duration::from_millis(200));
+    figures.note(&format!("start-up, {at}: simulated nodes are back"), &millis(median(&starts.complete)));
+    figures.below(&format!("memory after start-up, {at}, MiB"), mib(starts.memory), 60.0);
+    figures.below(&format!("memory of the server that made {volumes} volumes, MiB"), mib(memory.resident), 60.0);
+    figures.note("memory of that server at its highest", &format!("{:.1} MiB", mib(memory.highest)));
+    let server = Server::start(folder)?;
+    nodes_are_back(&server)?;
+    Ok(server)
 }
 
 fn run(plan: &Plan) -> anyhow::Result<()> {
@@ -190,7 +241,7 @@ fn run(plan: &Plan) -> anyhow::Result<()> {
     let (median, p95) = (figures::quantile(&sync, 0.5), figures::quantile(&sync, 0.95));
     println!("A page brought to the disk: median {}, 95% within {}; each create has two.", millis(median), millis(p95));
     server::write_config(folder)?;
-    let server = Server::start(folder)?;
+    let mut server = Server::start(folder)?;
     load_topology(&server, plan.nodes)?;
     println!("{} nodes with {DEVICES} devices each; volumes of replica 3.\n", plan.nodes);
     let mut figures = Figures::default();
@@ -198,6 +249,9 @@ fn run(plan: &Plan) -> anyhow::Result<()> {
     let mut first: Option<(Duration, Duration)> = None;
     for fill in plan.fills {
         made += create(&server, fill.saturating_sub(made), AT_ONCE)?.each.len();
+        if Some(&fill) == plan.fills.last() {
+            server = restarts(server, folder, plan, fill, &mut figures)?;
+        }
         let alone = create(&server, plan.alone, 1)?;
         let (median, p95) = (figures::quantile(&alone.each, 0.5), figures::quantile(&alone.each, 0.95));
         let at = format!("with {fill} volumes");
@@ -223,18 +277,7 @@ fn run(plan: &Plan) -> anyhow::Result<()> {
             figures.note(&format!("GET /volumes/{{id}}, {at}: server's processor time"), &millis(busy));
         }
     }
-    let memory = server.memory()?;
     server.stop()?;
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let (starts, fresh) = start_up(folder, plan.starts)?;
-    figures.at_most(
-        &format!("start-up, with {made} volumes: median"),
-        figures::quantile(&starts, 0.5),
-        Duration::from_millis(200),
-    );
-    figures.below(&format!("memory after start-up, with {made} volumes, MiB"), mib(fresh), 60.0);
-    figures.below(&format!("memory of the server that made {made} volumes, MiB"), mib(memory.resident), 60.0);
-    figures.note("memory of that server at its highest", &format!("{:.1} MiB", mib(memory.highest)));
     figures.summary();
     Ok(())
 }

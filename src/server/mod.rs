@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 pub use logging::start_log;
+use simulation::Simulated;
 
 use crate::config::{Config, DefaultState, Executor, Note};
 use crate::exec::ssh::SshTransport;
@@ -92,7 +93,7 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
 
 /// The way to the nodes, without talking to any.
 enum Way {
-    Simulated(Arc<Sim>),
+    Simulated(Sim),
     Ssh(SshTransport),
 }
 
@@ -100,7 +101,7 @@ impl Way {
     /// Reads the key of SSH.
     fn new(config: &Config) -> anyhow::Result<Self> {
         match &config.executor {
-            Executor::Mock { device_size } => Ok(Self::Simulated(Arc::new(Sim::tolerant(*device_size)))),
+            Executor::Mock { device_size } => Ok(Self::Simulated(Sim::tolerant(*device_size))),
             Executor::Ssh(ssh) => {
                 let ssh = SshTransport::new(ssh.clone()).context("Unable to start application")?;
                 Ok(Self::Ssh(ssh))
@@ -108,14 +109,13 @@ impl Way {
         }
     }
 
-    fn into_nodes(self, config: &Config, store: &Store) -> anyhow::Result<Arc<Nodes>> {
+    fn into_nodes(self, config: &Config, store: &Arc<Store>) -> anyhow::Result<Arc<Nodes>> {
         let mut commands = config.commands.clone();
         let transport: Arc<dyn Transport> = match self {
             Self::Simulated(sim) => {
                 commands.disk_identity = false;
-                simulation::rebuild(&sim, store).context("Unable to start application")?;
                 tracing::warn!("the storage nodes are simulated: nothing is stored anywhere");
-                sim
+                Arc::new(Simulated::restore(sim, Arc::clone(store))?)
             }
             Self::Ssh(ssh) => Arc::new(ssh),
         };
