@@ -6,11 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogLevel, Note};
 
@@ -24,11 +27,14 @@ pub fn start_log(level: LogLevel) {
         LogLevel::Debug => LevelFilter::DEBUG,
     };
     let writer = std::io::stderr.with_max_level(Level::ERROR).or_else(std::io::stdout);
-    let log = tracing_subscriber::fmt().with_max_level(level).with_ansi(false);
+    let log = tracing_subscriber::fmt::layer().with_ansi(false);
     // It would complain on standard error, and panic when that is gone as well.
     let log = log.log_internal_errors(false).event_format(Lines).with_writer(writer);
+    // What libraries say of each packet would drown what operators look for.
+    let ours = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("heketi", level);
+    let ours = ours.with_target(ACCESS, level);
     // Only fails when a log was started before.
-    let _ = log.try_init();
+    let _ = tracing_subscriber::registry().with(log.with_filter(ours)).try_init();
 }
 
 impl Note {
