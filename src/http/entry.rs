@@ -9,8 +9,9 @@ use axum::http::request::Parts;
 use axum::http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use super::call::Call;
 use super::reply::{self, Reply};
-use super::routes::{self, Call, Found};
+use super::routes::{self, Found};
 use super::{App, access, auth, path};
 
 /// Longest body that is read. The longest sensible request is far shorter.

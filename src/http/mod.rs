@@ -2,6 +2,7 @@
 
 mod access;
 pub mod auth;
+mod call;
 mod entry;
 mod handlers;
 mod path;

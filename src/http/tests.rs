@@ -8,9 +8,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{App, serve};
 use crate::exec::{CommandSettings, Nodes, sim::Sim};
 use crate::ops::{Ops, OpsSettings};
-use crate::placement::Limits;
 use crate::store::Store;
-use crate::units::{Gib, Kib};
+use crate::units::Gib;
 
 /// A server without tokens on an empty database.
 struct Server {
@@ -25,19 +24,9 @@ impl Server {
         let (store, _) = Store::open(&folder.path().join("heketi.db")).unwrap();
         let nodes = Nodes::new(Arc::new(Sim::new(Gib(500))), CommandSettings::default());
         let settings = OpsSettings {
-            limits: Limits {
-                brick_min: Gib(1).to_kib(),
-                brick_max: Gib(4096).to_kib(),
-                max_bricks_per_volume: 32,
-                average_file_size: Kib(64),
-                zone_checking: "none".to_owned(),
-            },
-            max_volumes_per_cluster: None,
-            max_inflight: Some(8),
-            volume_create_retries: 4,
             pre_request_options: vec![String::new()],
             post_request_options: vec![String::new()],
-            block_hosting_options: Vec::new(),
+            ..OpsSettings::default()
         };
         let ops = Ops::new(Arc::new(store), Arc::new(nodes), settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Ops;
-use super::engine::Failure;
+use super::stages::Failure;
 use crate::exec::nodes::{BrickAddress, BrickFailure, Reclaimed};
 use crate::ids::{BrickId, NodeId, OpId, VolumeId};
 use crate::placement::PlannedBrick;
@@ -89,42 +91,80 @@ pub fn release(tx: &Tx<'_>, ids: &[BrickId], reclaimed: &HashMap<BrickId, Reclai
     Ok(())
 }
 
-/// What came of making bricks.
-pub struct Made {
-    /// The first failure.
-    pub failure: Option<Failure>,
-    /// Bricks of which surely nothing exists on their node.
-    pub untouched: Vec<BrickId>,
+/// The bricks that a volume is to get, and what is known of them beside the store. After a crash nothing is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NewBricks {
+    /// In gluster's order: set after set.
+    pub ids: Vec<BrickId>,
+    /// Surely nothing of these is on their nodes.
+    #[serde(skip)]
+    untouched: Vec<BrickId>,
+    /// Gluster has surely not heard of any.
+    #[serde(skip)]
+    unknown_to_gluster: bool,
+    #[serde(skip)]
+    reclaimed: HashMap<BrickId, Reclaimed>,
 }
 
-impl Ops {
-    /// Makes all bricks at once, and waits for all of them, whatever happens to one.
-    pub(super) async fn create_bricks(&self, bricks: &[PlacedBrick], gid: i64) -> Made {
+impl NewBricks {
+    /// Bricks that have just been reserved.
+    pub fn new(ids: Vec<BrickId>) -> Self {
+        Self { ids, ..Self::default() }
+    }
+
+    /// Makes all of them at once, and waits for all, whatever happens to one. The first failure counts.
+    pub async fn make(&mut self, ops: &Ops, bricks: &[PlacedBrick], gid: i64) -> Result<(), Failure> {
+        self.unknown_to_gluster = true;
         let mut runs = tokio::task::JoinSet::new();
         for placed in bricks.iter().cloned() {
-            let ops = self.clone();
+            let ops = ops.clone();
             runs.spawn(async move {
                 let result = ops.nodes().brick_create(&placed.manage, &placed.brick, gid).await;
                 (placed, result)
             });
         }
-        let mut made = Made { failure: None, untouched: Vec::new() };
+        let mut failure = None;
         while let Some(run) = runs.join_next().await {
             let Ok((placed, result)) = run else {
-                made.failure.get_or_insert_with(|| Failure::Text("internal error while making a brick".to_owned()));
+                failure.get_or_insert_with(|| Failure::Text("internal error while making a brick".to_owned()));
                 continue;
             };
             if let Err(BrickFailure { error, nothing_made }) = result {
                 tracing::error!(brick = %placed.brick.id, "cannot make the brick: {}", error.report());
                 if nothing_made {
-                    made.untouched.push(placed.brick.id);
+                    self.untouched.push(placed.brick.id);
                 }
-                made.failure.get_or_insert(Failure::Node(error, Some(placed.brick.device)));
+                failure.get_or_insert(Failure::Node(error, Some(placed.brick.device)));
             }
         }
-        made
+        failure.map_or(Ok(()), Err)
     }
 
+    /// From here on gluster may know them.
+    pub const fn hand_over(&mut self) {
+        self.unknown_to_gluster = false;
+    }
+
+    /// Gluster may have heard of some.
+    pub const fn may_be_known_to_gluster(&self) -> bool {
+        !self.unknown_to_gluster
+    }
+
+    /// Makes sure that nothing is left of them on any node.
+    pub async fn unmake(&mut self, ops: &Ops, bricks: &[PlacedBrick]) -> Result<(), Failure> {
+        let left: Vec<_> = bricks.iter().filter(|placed| !self.untouched.contains(&placed.brick.id)).cloned().collect();
+        self.reclaimed = ops.destroy_bricks(&left).await?;
+        Ok(())
+    }
+
+    /// Removes them from the store, after `unmake`.
+    pub fn release(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        release(tx, &self.ids, &self.reclaimed)
+    }
+}
+
+impl Ops {
     /// Makes sure that nothing is left of any of the bricks. Tries all, whatever happens to one.
     pub(super) async fn destroy_bricks(&self, bricks: &[PlacedBrick]) -> Result<HashMap<BrickId, Reclaimed>, Failure> {
         let mut runs = tokio::task::JoinSet::new();

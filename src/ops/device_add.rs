@@ -3,9 +3,8 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::engine::{Cause, Failure, Resolution, Stages};
 use super::hosts::Turn;
-use super::plan::Plan;
+use super::stages::{Cause, Failure, Resolution, Stages};
 use super::{OpError, Ops};
 use crate::exec::NodeError;
 use crate::exec::nodes::{DeviceFacts, DeviceHandle, PvState, SetupFailure, SetupLeft};
@@ -66,14 +65,14 @@ impl Ops {
                 paths: Vec::new(),
             };
             tx.add_device(&device, Some(op))?;
-            Ok(Plan::DeviceAdd(DeviceAddPlan {
+            Ok(DeviceAddPlan {
                 device: device.id,
                 manage: node.manage_host().to_owned(),
                 destroy_data: request.destroy_data,
                 turn: Turn::default(),
                 facts: None,
                 left: Some(SetupLeft::Nothing),
-            }))
+            })
         })
         .await
     }

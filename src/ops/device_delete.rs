@@ -3,9 +3,8 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::engine::{Cause, Failure, Resolution, Stages};
 use super::error::IN_USE;
-use super::plan::Plan;
+use super::stages::{Cause, Failure, Resolution, Stages};
 use super::{OpError, Ops};
 use crate::exec::nodes::DeviceHandle;
 use crate::ids::{DeviceId, JobId, OpId};
@@ -43,7 +42,7 @@ impl Ops {
     /// Starts the removal of a device that has failed and holds no bricks, or takes up one that could not be finished:
     /// now with `force_forget`, perhaps, since the node does not come back.
     pub async fn device_delete(&self, id: DeviceId, force_forget: bool) -> Result<JobId, OpError> {
-        let unfinished = self.unfinished(self.store().read(|tx| tx.device_pending(id))?, Plan::DEVICE_DELETE)?;
+        let unfinished = self.unfinished(self.store().read(|tx| tx.device_pending(id))?, DeviceDeletePlan::KIND)?;
         self.store_read(|tx| check(tx, id, unfinished).map(drop))?;
         let op = unfinished.unwrap_or_else(OpId::random);
         let slot = self.0.admission.track(op).ok_or(OpError::Busy)?;
@@ -52,10 +51,15 @@ impl Ops {
             let node = tx.node_or_pending(device.node)?.ok_or_else(OpError::id_not_found)?;
             tx.set_device_pending(id, Some(op))?;
             let manage = node.manage_host().to_owned();
-            Ok(Plan::DeviceDelete(DeviceDeletePlan { device: id, manage, force_forget, untouched: false }))
+            Ok(DeviceDeletePlan { device: id, manage, force_forget, untouched: false })
         })
         .await
     }
+}
+
+impl DeviceDeletePlan {
+    /// The stored number of such operations.
+    pub const KIND: i64 = 104;
 }
 
 #[async_trait]

@@ -1,7 +1,7 @@
 //! Reading a device's sizes again (spec-ops.md 7.3). It leaves nothing on a node, so it needs no plan.
 
-use super::engine::Failure;
 use super::error::IN_USE;
+use super::stages::Failure;
 use super::{OpError, Ops, now};
 use crate::exec::nodes::DeviceHandle;
 use crate::ids::{BrickId, DeviceId, JobId, OpId};

@@ -19,6 +19,7 @@ mod node_delete;
 mod placing;
 mod plan;
 mod recovery;
+mod stages;
 mod states;
 mod tags;
 #[cfg(test)]
@@ -62,6 +63,21 @@ pub struct OpsSettings {
     pub post_request_options: Vec<String>,
     /// Added to those of block hosting volumes.
     pub block_hosting_options: Vec<String>,
+}
+
+/// The reference's (spec-ops.md appendix B).
+impl Default for OpsSettings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            max_volumes_per_cluster: Some(1000),
+            max_inflight: Some(8),
+            volume_create_retries: 4,
+            pre_request_options: Vec::new(),
+            post_request_options: Vec::new(),
+            block_hosting_options: Vec::new(),
+        }
+    }
 }
 
 /// The operations on one store and its nodes. Cheap to clone: all clones are the same.

@@ -3,9 +3,8 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::engine::{Cause, Failure, Resolution, Stages};
 use super::hosts::{Turn, manage_hosts};
-use super::plan::Plan;
+use super::stages::{Cause, Failure, Resolution, Stages};
 use super::{OpError, Ops};
 use crate::exec::nodes::Probed;
 use crate::ids::{ClusterId, JobId, NodeId, OpId};
@@ -100,14 +99,7 @@ impl Ops {
                 tags: request.tags,
             };
             tx.add_node(&node, Some(op))?;
-            Ok(Plan::NodeAdd(NodeAddPlan {
-                node: node.id,
-                cluster,
-                manage,
-                storage,
-                turn: Turn::default(),
-                probe: Probe::NotSent,
-            }))
+            Ok(NodeAddPlan { node: node.id, cluster, manage, storage, turn: Turn::default(), probe: Probe::NotSent })
         })
         .await
     }

@@ -3,10 +3,9 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::engine::{Cause, Failure, Resolution, Stages};
 use super::error::IN_USE;
 use super::hosts::{Turn, manage_hosts};
-use super::plan::Plan;
+use super::stages::{Cause, Failure, Resolution, Stages};
 use super::{OpError, Ops};
 use crate::exec::NodeError;
 use crate::ids::{ClusterId, JobId, NodeId, OpId};
@@ -47,7 +46,7 @@ impl Ops {
         self.start(false, move |_, tx, op| {
             let plan = check(tx, id)?;
             tx.set_node_pending(id, Some(op))?;
-            Ok(Plan::NodeDelete(plan))
+            Ok(plan)
         })
         .await
     }

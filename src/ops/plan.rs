@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::device_add::DeviceAddPlan;
 use super::device_delete::DeviceDeletePlan;
-use super::engine::Stages;
 use super::node_add::NodeAddPlan;
 use super::node_delete::NodeDeletePlan;
+use super::stages::Stages;
 use super::volume_create::VolumeCreatePlan;
 use super::volume_delete::VolumeDeletePlan;
 use super::volume_expand::VolumeExpandPlan;
@@ -31,22 +31,37 @@ pub enum Plan {
     DeviceDelete(DeviceDeletePlan),
 }
 
-impl Plan {
-    /// The number of a volume's deletion.
-    pub const VOLUME_DELETE: i64 = 2;
-    /// The number of a device's removal.
-    pub const DEVICE_DELETE: i64 = 104;
+macro_rules! plans {
+    ($($kind:ident($plan:ident),)*) => {$(
+        impl From<$plan> for Plan {
+            fn from(plan: $plan) -> Self {
+                Self::$kind(plan)
+            }
+        }
+    )*};
+}
 
+plans! {
+    VolumeCreate(VolumeCreatePlan),
+    VolumeDelete(VolumeDeletePlan),
+    VolumeExpand(VolumeExpandPlan),
+    NodeAdd(NodeAddPlan),
+    NodeDelete(NodeDeletePlan),
+    DeviceAdd(DeviceAddPlan),
+    DeviceDelete(DeviceDeletePlan),
+}
+
+impl Plan {
     /// Its stored number. Those below 100 are the reference's (spec-ops.md 5.2); it has none for nodes and devices.
     pub const fn kind(&self) -> i64 {
         match self {
             Self::VolumeCreate(_) => 1,
-            Self::VolumeDelete(_) => Self::VOLUME_DELETE,
+            Self::VolumeDelete(_) => VolumeDeletePlan::KIND,
             Self::VolumeExpand(_) => 3,
             Self::NodeAdd(_) => 101,
             Self::NodeDelete(_) => 102,
             Self::DeviceAdd(_) => 103,
-            Self::DeviceDelete(_) => Self::DEVICE_DELETE,
+            Self::DeviceDelete(_) => DeviceDeletePlan::KIND,
         }
     }
 

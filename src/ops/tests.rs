@@ -8,10 +8,9 @@ use crate::exec::inject::{Action, Inject, Rule};
 use crate::exec::sim::Sim;
 use crate::exec::{CommandSettings, Nodes};
 use crate::ids::JobId;
-use crate::placement::Limits;
 use crate::store::{Outcome, Store};
 use crate::topology::{Durability, DurabilityNumbers, Tags};
-use crate::units::{Gib, Kib};
+use crate::units::Gib;
 
 struct World {
     ops: Ops,
@@ -27,21 +26,7 @@ impl World {
         let (store, _) = Store::open(&folder.path().join("heketi.db")).unwrap();
         let sim = Sim::new(Gib(100));
         let faults = Inject::new(sim.clone());
-        let settings = OpsSettings {
-            limits: Limits {
-                brick_min: Gib(1).to_kib(),
-                brick_max: Gib(4096).to_kib(),
-                max_bricks_per_volume: 32,
-                average_file_size: Kib(64),
-                zone_checking: "none".to_owned(),
-            },
-            max_volumes_per_cluster: None,
-            max_inflight: None,
-            volume_create_retries: 4,
-            pre_request_options: Vec::new(),
-            post_request_options: Vec::new(),
-            block_hosting_options: Vec::new(),
-        };
+        let settings = OpsSettings::default();
         let nodes_of_it = Nodes::new(Arc::new(faults.clone()), CommandSettings::default());
         let ops = Ops::new(Arc::new(store), Arc::new(nodes_of_it), settings);
         let world = Self { ops, sim, faults, _folder: folder };

@@ -1,18 +1,15 @@
 //! A new volume (spec-ops.md 5.3 and 9.1).
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::bricks::{PlacedBrick, load, release, reserve, show};
-use super::engine::{Cause, Failure, Resolution, Stages};
+use super::bricks::{NewBricks, PlacedBrick, load, reserve, show};
 use super::hosts::manage_hosts;
 use super::placing::{Demand, NotPlaced};
-use super::plan::Plan;
+use super::stages::{Cause, Failure, Resolution, Stages};
 use super::{OpError, Ops};
 use crate::exec::NodeError;
-use crate::exec::nodes::{Reclaimed, VolumeSpec};
+use crate::exec::nodes::VolumeSpec;
 use crate::ids::{BrickId, ClusterId, DeviceId, JobId, OpId, VolumeId};
 use crate::placement::{PlannedBrick, check_volume_size};
 use crate::store::{Outcome, StoreError, Tx};
@@ -46,19 +43,12 @@ pub struct VolumeCreate {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VolumeCreatePlan {
     volume: VolumeId,
-    /// In gluster's order: set after set.
-    bricks: Vec<BrickId>,
+    bricks: NewBricks,
     retries_left: u32,
     /// Devices on which an attempt has failed.
     avoid: Vec<DeviceId>,
     /// Clusters to choose from when it is tried again.
     candidates: Vec<ClusterId>,
-    #[serde(skip)]
-    untouched: Vec<BrickId>,
-    #[serde(skip)]
-    no_gluster_volume: bool,
-    #[serde(skip)]
-    reclaimed: HashMap<BrickId, Reclaimed>,
     /// The record that was rolled back, for another attempt.
     #[serde(skip)]
     removed: Option<Box<Volume>>,
@@ -98,7 +88,13 @@ impl Ops {
     }
 }
 
-fn build(ops: &Ops, tx: &Tx<'_>, op: OpId, request: VolumeCreate, candidates: Vec<ClusterId>) -> Result<Plan, OpError> {
+fn build(
+    ops: &Ops,
+    tx: &Tx<'_>,
+    op: OpId,
+    request: VolumeCreate,
+    candidates: Vec<ClusterId>,
+) -> Result<VolumeCreatePlan, OpError> {
     let id = VolumeId::random();
     let settings = ops.settings();
     let mut options = settings.pre_request_options.clone();
@@ -128,17 +124,14 @@ fn build(ops: &Ops, tx: &Tx<'_>, op: OpId, request: VolumeCreate, candidates: Ve
     let (free, reserved) = if volume.block { block_space(volume.size) } else { (Gib(0), Gib(0)) };
     tx.add_volume(&volume, free, reserved)?;
     let bricks = reserve(tx, op, id, &planned)?;
-    Ok(Plan::VolumeCreate(VolumeCreatePlan {
+    Ok(VolumeCreatePlan {
         volume: id,
-        bricks,
+        bricks: NewBricks::new(bricks),
         retries_left: settings.volume_create_retries,
         avoid: Vec::new(),
         candidates,
-        untouched: Vec::new(),
-        no_gluster_volume: false,
-        reclaimed: HashMap::new(),
         removed: None,
-    }))
+    })
 }
 
 /// Errors of several clusters as one text (spec-ops.md 3.1): a single one stands for itself.
@@ -257,40 +250,34 @@ impl Ops {
 #[async_trait]
 impl Stages for VolumeCreatePlan {
     async fn exec(&mut self, ops: &Ops, _: OpId) -> Result<(), Failure> {
-        let (volume, bricks) = ops.load_volume(self.volume, &self.bricks)?;
-        self.no_gluster_volume = true;
-        let made = ops.create_bricks(&bricks, volume.gid).await;
-        self.untouched = made.untouched;
-        if let Some(failure) = made.failure {
-            return Err(failure);
-        }
+        let (volume, bricks) = ops.load_volume(self.volume, &self.bricks.ids)?;
+        self.bricks.make(ops, &bricks, volume.gid).await?;
         let nodes = ops.cluster_nodes(volume.cluster)?;
         let hosts = manage_hosts(&nodes, bricks.first().map(|placed| placed.manage.as_str()));
         let spec = spec(&volume, &bricks);
-        self.no_gluster_volume = false;
+        self.bricks.hand_over();
         Ok(Ops::on_gluster(&hosts, |host| ops.nodes().volume_create(volume.cluster, host, &spec)).await?)
     }
 
     fn finalize(&self, tx: &Tx<'_>) -> Result<Outcome, StoreError> {
-        show(tx, &self.bricks)?;
+        show(tx, &self.bricks.ids)?;
         tx.set_volume_pending(self.volume, None)?;
         Ok(Outcome::Resource(format!("/volumes/{}", self.volume)))
     }
 
     async fn resolve(&mut self, ops: &Ops, _: OpId, cause: Cause<'_>) -> Result<Resolution, Failure> {
-        let (volume, bricks) = ops.load_volume(self.volume, &self.bricks)?;
-        if !self.no_gluster_volume {
+        let (volume, bricks) = ops.load_volume(self.volume, &self.bricks.ids)?;
+        if self.bricks.may_be_known_to_gluster() {
             let hosts = manage_hosts(&ops.cluster_nodes(volume.cluster)?, None);
             ops.settle(&hosts, &volume, cause).await?;
             remove_if_ours(ops, &hosts, &volume, &bricks).await?;
         }
-        let left: Vec<_> = bricks.into_iter().filter(|placed| !self.untouched.contains(&placed.brick.id)).collect();
-        self.reclaimed = ops.destroy_bricks(&left).await?;
+        self.bricks.unmake(ops, &bricks).await?;
         Ok(Resolution::Undone)
     }
 
     fn roll_back(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
-        release(tx, &self.bricks, &self.reclaimed)?;
+        self.bricks.release(tx)?;
         self.removed = tx.volume(self.volume)?.map(Box::new);
         tx.remove_volume(self.volume)
     }
@@ -316,10 +303,8 @@ impl Stages for VolumeCreatePlan {
         volume.cluster = cluster;
         let (free, reserved) = if volume.block { block_space(volume.size) } else { (Gib(0), Gib(0)) };
         tx.add_volume(&volume, free, reserved)?;
-        self.bricks = reserve(tx, op, self.volume, &planned)?;
+        self.bricks = NewBricks::new(reserve(tx, op, self.volume, &planned)?);
         self.retries_left = left;
-        self.untouched.clear();
-        self.reclaimed.clear();
         Ok(true)
     }
 }

@@ -6,10 +6,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::bricks::release;
-use super::engine::{Cause, Failure, Resolution, Stages};
 use super::error::IN_USE;
 use super::hosts::manage_hosts;
-use super::plan::Plan;
+use super::stages::{Cause, Failure, Resolution, Stages};
 use super::{OpError, Ops};
 use crate::exec::nodes::Reclaimed;
 use crate::ids::{BrickId, JobId, OpId, VolumeId};
@@ -34,7 +33,7 @@ impl Ops {
         if volume.name == DATABASE_VOLUME {
             return Err(OpError::Conflict("Cannot delete volume containing the Heketi database".to_owned()));
         }
-        let op = self.unfinished(volume.pending, Plan::VOLUME_DELETE)?.unwrap_or_else(OpId::random);
+        let op = self.unfinished(volume.pending, VolumeDeletePlan::KIND)?.unwrap_or_else(OpId::random);
         let slot = self.0.admission.enter(op)?;
         self.start_in(slot, op, move |_, tx, op| {
             build(tx, op, id).map_err(|error| error.while_building("Failed to set up volume delete"))
@@ -43,7 +42,7 @@ impl Ops {
     }
 }
 
-fn build(tx: &Tx<'_>, op: OpId, id: VolumeId) -> Result<Plan, OpError> {
+fn build(tx: &Tx<'_>, op: OpId, id: VolumeId) -> Result<VolumeDeletePlan, OpError> {
     let volume = tx.volume(id)?.ok_or_else(OpError::id_not_found)?;
     let bricks = tx.bricks_of_volume(id)?;
     // Pending by this very operation: it is taken up again.
@@ -56,7 +55,12 @@ fn build(tx: &Tx<'_>, op: OpId, id: VolumeId) -> Result<Plan, OpError> {
         tx.set_brick_pending(brick.id, Some(op))?;
     }
     let bricks = bricks.into_iter().map(|brick| brick.id).collect();
-    Ok(Plan::VolumeDelete(VolumeDeletePlan { volume: id, bricks, reclaimed: HashMap::new() }))
+    Ok(VolumeDeletePlan { volume: id, bricks, reclaimed: HashMap::new() })
+}
+
+impl VolumeDeletePlan {
+    /// The stored number of such operations.
+    pub const KIND: i64 = 2;
 }
 
 #[async_trait]

@@ -1,19 +1,15 @@
 //! More bricks for a volume (spec-ops.md 5.3).
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::bricks::{PlacedBrick, release, reserve, show};
-use super::engine::{Cause, Failure, Resolution, Stages};
+use super::bricks::{NewBricks, PlacedBrick, reserve, show};
 use super::hosts::manage_hosts;
 use super::placing::Demand;
-use super::plan::Plan;
+use super::stages::{Cause, Failure, Resolution, Stages};
 use super::volume_create::{block_space, spec};
 use super::{OpError, Ops, error::IN_USE};
-use crate::exec::nodes::Reclaimed;
-use crate::ids::{BrickId, JobId, OpId, VolumeId};
+use crate::ids::{JobId, OpId, VolumeId};
 use crate::store::{Outcome, StoreError, Tx};
 use crate::units::Gib;
 
@@ -21,15 +17,8 @@ use crate::units::Gib;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VolumeExpandPlan {
     volume: VolumeId,
-    /// The new bricks in gluster's order.
-    bricks: Vec<BrickId>,
+    bricks: NewBricks,
     by: Gib,
-    #[serde(skip)]
-    untouched: Vec<BrickId>,
-    #[serde(skip)]
-    gluster_untouched: bool,
-    #[serde(skip)]
-    reclaimed: HashMap<BrickId, Reclaimed>,
 }
 
 impl Ops {
@@ -45,7 +34,7 @@ impl Ops {
     }
 }
 
-fn build(ops: &Ops, tx: &Tx<'_>, op: OpId, id: VolumeId, by: Gib) -> Result<Plan, OpError> {
+fn build(ops: &Ops, tx: &Tx<'_>, op: OpId, id: VolumeId, by: Gib) -> Result<VolumeExpandPlan, OpError> {
     let volume = tx.volume(id)?.ok_or_else(OpError::id_not_found)?;
     if volume.pending.is_some() {
         return Err(OpError::Failed(IN_USE.to_owned()));
@@ -60,30 +49,18 @@ fn build(ops: &Ops, tx: &Tx<'_>, op: OpId, id: VolumeId, by: Gib) -> Result<Plan
     };
     let planned = ops.place(tx, volume.cluster, &demand)?;
     let bricks = reserve(tx, op, id, &planned)?;
-    Ok(Plan::VolumeExpand(VolumeExpandPlan {
-        volume: id,
-        bricks,
-        by,
-        untouched: Vec::new(),
-        gluster_untouched: false,
-        reclaimed: HashMap::new(),
-    }))
+    Ok(VolumeExpandPlan { volume: id, bricks: NewBricks::new(bricks), by })
 }
 
 #[async_trait]
 impl Stages for VolumeExpandPlan {
     async fn exec(&mut self, ops: &Ops, _: OpId) -> Result<(), Failure> {
-        let (volume, bricks) = ops.load_volume(self.volume, &self.bricks)?;
-        self.gluster_untouched = true;
-        let made = ops.create_bricks(&bricks, volume.gid).await;
-        self.untouched = made.untouched;
-        if let Some(failure) = made.failure {
-            return Err(failure);
-        }
+        let (volume, bricks) = ops.load_volume(self.volume, &self.bricks.ids)?;
+        self.bricks.make(ops, &bricks, volume.gid).await?;
         let nodes = ops.cluster_nodes(volume.cluster)?;
         let hosts = manage_hosts(&nodes, bricks.first().map(|placed| placed.manage.as_str()));
         let spec = spec(&volume, &bricks);
-        self.gluster_untouched = false;
+        self.bricks.hand_over();
         Ops::on_gluster(&hosts, |host| ops.nodes().volume_expand(volume.cluster, host, &spec)).await?;
         if let Some(host) = hosts.first() {
             ops.nodes().volume_rebalance(volume.cluster, host, &volume.name).await;
@@ -92,7 +69,7 @@ impl Stages for VolumeExpandPlan {
     }
 
     fn finalize(&self, tx: &Tx<'_>) -> Result<Outcome, StoreError> {
-        show(tx, &self.bricks)?;
+        show(tx, &self.bricks.ids)?;
         let block = tx.volume(self.volume)?.is_some_and(|volume| volume.block);
         let (free, reserved) = if block { block_space(self.by) } else { (Gib(0), Gib(0)) };
         tx.grow_volume(self.volume, self.by, free, reserved)?;
@@ -101,8 +78,8 @@ impl Stages for VolumeExpandPlan {
 
     /// Once gluster has one of the new bricks, clients may have written to it: then the expansion goes forward.
     async fn resolve(&mut self, ops: &Ops, _: OpId, cause: Cause<'_>) -> Result<Resolution, Failure> {
-        let (volume, bricks) = ops.load_volume(self.volume, &self.bricks)?;
-        if !self.gluster_untouched {
+        let (volume, bricks) = ops.load_volume(self.volume, &self.bricks.ids)?;
+        if self.bricks.may_be_known_to_gluster() {
             let hosts = manage_hosts(&ops.cluster_nodes(volume.cluster)?, None);
             ops.settle(&hosts, &volume, cause).await?;
             let facts = ops.volume_facts(&hosts, &volume.name).await?;
@@ -120,12 +97,11 @@ impl Stages for VolumeExpandPlan {
                 return Ok(Resolution::Done);
             }
         }
-        let left: Vec<_> = bricks.into_iter().filter(|placed| !self.untouched.contains(&placed.brick.id)).collect();
-        self.reclaimed = ops.destroy_bricks(&left).await?;
+        self.bricks.unmake(ops, &bricks).await?;
         Ok(Resolution::Undone)
     }
 
     fn roll_back(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
-        release(tx, &self.bricks, &self.reclaimed)
+        self.bricks.release(tx)
     }
 }

@@ -33,7 +33,7 @@ use rules::{TagRule, ZoneChecking};
 
 use crate::ids::{BrickId, DeviceId, NodeId};
 use crate::topology::{BrickKind, Durability, EntryState, Tags};
-use crate::units::Kib;
+use crate::units::{Gib, Kib};
 
 /// The limits of the server's configuration that bear on sizes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,19 @@ pub struct Limits {
     pub average_file_size: Kib,
     /// Zone checking unless the volume says otherwise: `none` or `strict`.
     pub zone_checking: String,
+}
+
+/// The reference's (spec-ops.md 2.1).
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            brick_min: Gib(1).to_kib(),
+            brick_max: Gib(4096).to_kib(),
+            max_bricks_per_volume: 32,
+            average_file_size: Kib(64),
+            zone_checking: "none".to_owned(),
+        }
+    }
 }
 
 /// A device as placement sees it.

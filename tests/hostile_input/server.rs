@@ -12,10 +12,9 @@ use heketi::exec::{Cmd, CommandSettings, Nodes, Output, Transport, TransportErro
 use heketi::http::{App, Keys, handle};
 use heketi::ids::{ClusterId, JobId};
 use heketi::ops::{ClusterFlags, DeviceAdd, NodeAdd, Ops, OpsSettings};
-use heketi::placement::Limits;
 use heketi::store::{Outcome, Store};
 use heketi::topology::Tags;
-use heketi::units::{Gib, Kib};
+use heketi::units::Gib;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
@@ -66,19 +65,11 @@ impl Server {
         let (store, _) = Store::open(&folder.path().join("heketi.db")).unwrap();
         let nodes = Recorder { inner: Inject::new(Sim::new(Gib(500))), sent: Arc::default() };
         let settings = OpsSettings {
-            limits: Limits {
-                brick_min: Kib(1024 * 1024),
-                brick_max: Kib(4 * 1024 * 1024 * 1024),
-                max_bricks_per_volume: 32,
-                average_file_size: Kib(64),
-                zone_checking: "none".to_owned(),
-            },
-            max_volumes_per_cluster: Some(1000),
-            max_inflight: Some(8),
             volume_create_retries: 0,
             pre_request_options: vec![String::new()],
             post_request_options: vec![String::new()],
             block_hosting_options: vec!["group gluster-block".to_owned()],
+            ..OpsSettings::default()
         };
         let typed = Nodes::new(Arc::new(nodes.clone()), CommandSettings::default());
         let ops = Ops::new(Arc::new(store), Arc::new(typed), settings);

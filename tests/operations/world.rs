@@ -12,7 +12,7 @@ use heketi::ops::{ClusterFlags, DeviceAdd, NodeAdd, OpError, Ops, OpsSettings};
 use heketi::placement::Limits;
 use heketi::store::{HostnameKind, Outcome, Store, StoreError, Tx};
 use heketi::topology::{Brick, EntryState, Tags};
-use heketi::units::{Gib, Kib};
+use heketi::units::Gib;
 use tokio::runtime::Runtime;
 
 use crate::agree;
@@ -39,19 +39,11 @@ pub struct World {
 
 pub fn settings() -> OpsSettings {
     OpsSettings {
-        limits: Limits {
-            brick_min: Kib(1024 * 1024),
-            brick_max: Kib(4 * 1024 * 1024),
-            max_bricks_per_volume: 32,
-            average_file_size: Kib(64),
-            zone_checking: "none".to_owned(),
-        },
+        // Small, so that volumes of some size have several sets.
+        limits: Limits { brick_max: Gib(4).to_kib(), ..Limits::default() },
         max_volumes_per_cluster: None,
-        max_inflight: Some(8),
         volume_create_retries: 1,
-        pre_request_options: Vec::new(),
-        post_request_options: Vec::new(),
-        block_hosting_options: Vec::new(),
+        ..OpsSettings::default()
     }
 }
 

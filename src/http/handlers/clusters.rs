@@ -3,8 +3,8 @@
 use axum::http::StatusCode;
 
 use crate::api::{ClusterFlagsRequest, ClusterInfoResponse, ClusterListResponse};
+use crate::http::call::Call;
 use crate::http::reply::{self, Problem, Reply};
-use crate::http::routes::Call;
 use crate::ids::ClusterId;
 use crate::ops::{ClusterFlags, OpError};
 

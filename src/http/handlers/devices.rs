@@ -4,8 +4,8 @@ use axum::http::StatusCode;
 
 use super::nodes::{state, tags};
 use crate::api::{DeviceAddRequest, DeviceDeleteRequest, DeviceInfoResponse};
+use crate::http::call::Call;
 use crate::http::reply::{self, Problem, Reply};
-use crate::http::routes::Call;
 use crate::ops::{DeviceAdd, OpError};
 use crate::store::{StoreError, Tx};
 use crate::topology::Device;

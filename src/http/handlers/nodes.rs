@@ -4,8 +4,8 @@ use axum::http::StatusCode;
 
 use super::devices::device_info;
 use crate::api::{HostAddresses, NodeAddRequest, NodeInfoResponse, StateRequest, TagsChangeRequest, TagsChangeType};
+use crate::http::call::Call;
 use crate::http::reply::{self, Problem, Reply};
-use crate::http::routes::Call;
 use crate::ids::NodeId;
 use crate::ops::{NodeAdd, OpError, TagsChange};
 use crate::topology::EntryState;

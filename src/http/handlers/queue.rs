@@ -2,8 +2,8 @@
 
 use axum::http::StatusCode;
 
+use crate::http::call::Call;
 use crate::http::reply::{self, Problem, Reply};
-use crate::http::routes::Call;
 use crate::ops::OpError;
 use crate::store::Outcome;
 

@@ -8,8 +8,8 @@ use crate::api::{
     BlockInfo, BrickInfo, DisperseInfo, DurabilityInfo, GlusterMount, Mount, ReplicateInfo, SnapshotInfo,
     VolumeCreateRequest, VolumeExpandRequest, VolumeInfoResponse, VolumeListResponse,
 };
+use crate::http::call::Call;
 use crate::http::reply::{self, Problem, Reply};
-use crate::http::routes::Call;
 use crate::ids::VolumeId;
 use crate::ops::{OpError, VolumeCreate};
 use crate::store::{StoreError, Tx};

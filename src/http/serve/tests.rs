@@ -14,9 +14,8 @@ use super::serve_patiently;
 use crate::exec::{CommandSettings, Nodes, sim::Sim};
 use crate::http::App;
 use crate::ops::{Ops, OpsSettings};
-use crate::placement::Limits;
 use crate::store::Store;
-use crate::units::{Gib, Kib};
+use crate::units::Gib;
 
 /// Longer than anything here takes, shorter than the patience of whoever waits for the tests.
 const BOUND: Duration = Duration::from_secs(20);
@@ -33,21 +32,7 @@ async fn server(silence: Duration) -> Server {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(&folder.path().join("heketi.db")).unwrap();
     let nodes = Nodes::new(Arc::new(Sim::new(Gib(1))), CommandSettings::default());
-    let settings = OpsSettings {
-        limits: Limits {
-            brick_min: Gib(1).to_kib(),
-            brick_max: Gib(4096).to_kib(),
-            max_bricks_per_volume: 32,
-            average_file_size: Kib(64),
-            zone_checking: "none".to_owned(),
-        },
-        max_volumes_per_cluster: None,
-        max_inflight: None,
-        volume_create_retries: 0,
-        pre_request_options: Vec::new(),
-        post_request_options: Vec::new(),
-        block_hosting_options: Vec::new(),
-    };
+    let settings = OpsSettings::default();
     let app = App::new(Ops::new(Arc::new(store), Arc::new(nodes), settings), None);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

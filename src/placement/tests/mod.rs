@@ -11,13 +11,7 @@ use crate::topology::{Tags, VolumeOptions};
 const GIB: u64 = 1024 * 1024;
 
 fn limits() -> Limits {
-    Limits {
-        brick_min: Kib(GIB),
-        brick_max: Kib(4096 * GIB),
-        max_bricks_per_volume: 32,
-        average_file_size: Kib(64),
-        zone_checking: "none".to_owned(),
-    }
+    Limits::default()
 }
 
 fn device(number: usize, total: u64, free: u64) -> DeviceView {
