@@ -9,26 +9,20 @@ use crate::ops::Ops;
 /// Between two looks for answers that are kept no longer.
 const FORGET: Duration = Duration::from_secs(3600);
 
-/// At start: resolves what the end of the last server has cut off. Whether there is a cleaner makes no difference.
-pub async fn resolve_cut_off(ops: Ops) {
-    clean(&ops).await;
-}
-
-/// Resolves operations that were cut off or could not be undone: first after `start`, then each `refresh`.
+/// Resolves operations that were cut off or could not be undone: first after `start`, which is recovery after a crash, then
+/// each `refresh`.
 pub async fn clean_operations(ops: Ops, start: Duration, refresh: Duration) {
     let mut ticks = interval_at(Instant::now() + start, refresh);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        clean(&ops).await;
-    }
-}
-
-async fn clean(ops: &Ops) {
-    match ops.clean().await {
-        Ok(0) => tracing::debug!("no operation is left to resolve"),
-        Ok(left) => tracing::warn!("{left} operations are still neither done nor undone; they are tried again later"),
-        Err(error) => tracing::error!("the clean-up of operations failed: {error}"),
+        match ops.clean().await {
+            Ok(0) => tracing::debug!("no operation is left to resolve"),
+            Ok(left) => {
+                tracing::warn!("{left} operations are still neither done nor undone; they are tried again later")
+            }
+            Err(error) => tracing::error!("the clean-up of operations failed: {error}"),
+        }
     }
 }
 

@@ -31,7 +31,8 @@ impl JobSettings {
     pub(super) fn cleaner(app: &Section<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
             enabled: !disabled(app, "disable_background_cleaner", "HEKETI_DISABLE_BACKGROUND_CLEANER")?,
-            start: seconds(app, "start_time_background_cleaner", 60)?,
+            // What a crash left is seen to at once, unless the operator wants time for a look.
+            start: seconds(app, "start_time_background_cleaner", 0)?,
             refresh: seconds(app, "refresh_time_background_cleaner", 3600)?,
         })
     }

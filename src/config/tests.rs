@@ -68,7 +68,7 @@ fn defaults_are_the_references() {
     assert_eq!(config.health_monitor.start.as_secs(), 10);
     assert!(config.health_monitor.enabled && config.cleaner.enabled);
     assert_eq!(config.cleaner.refresh.as_secs(), 3600);
-    assert_eq!(config.cleaner.start.as_secs(), 60);
+    assert_eq!(config.cleaner.start.as_secs(), 0);
     assert_eq!(config.commands, CommandSettings::default());
     assert_eq!(config.block.hosting_volume_size, Gib(1024));
     assert_eq!(config.block.hosting_volume_options, ["group gluster-block"]);

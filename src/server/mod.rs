@@ -19,7 +19,7 @@ use tokio::task::{JoinHandle, JoinSet};
 pub use logging::start_log;
 use simulation::Simulated;
 
-use crate::config::{Config, DefaultState, Executor, Note};
+use crate::config::{Config, DefaultState, Executor, JobSettings, Note};
 use crate::exec::ssh::SshTransport;
 use crate::exec::{Nodes, Transport, sim::Sim};
 use crate::http::{App, Keys, serve};
@@ -239,7 +239,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let ops = Ops::new(store, nodes, settings(&config));
     let unresolved = ops.take_over().await.context("Unable to start application")?;
     if unresolved > 0 {
-        tracing::warn!("{unresolved} operations were cut off by the end of the last server; they are being resolved");
+        tracing::warn!(
+            "{unresolved} operations were cut off by the end of the last server; {}",
+            match &config.cleaner {
+                JobSettings { enabled: false, .. } =>
+                    "disable_background_cleaner is set, so they stay as they are".to_owned(),
+                JobSettings { start: Duration::ZERO, .. } => "they are being resolved".to_owned(),
+                cleaner =>
+                    format!("they are resolved in {} s (start_time_background_cleaner)", cleaner.start.as_secs()),
+            }
+        );
     }
     let (end, ended) = oneshot::channel::<()>();
     let app = App::new(ops.clone(), keys);
@@ -268,7 +277,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// What the server does by itself.
 fn start_timers(config: &Config, ops: &Ops) -> JoinSet<()> {
     let mut timers = JoinSet::new();
-    timers.spawn(background::resolve_cut_off(ops.clone()));
     timers.spawn(background::forget_old_answers(ops.clone()));
     let cleaner = &config.cleaner;
     if cleaner.enabled {

@@ -56,7 +56,6 @@ impl Place {
                 "executor": "mock",
                 "db": self.path("heketi.db"),
                 "loglevel": "debug",
-                "disable_background_cleaner": true,
                 "disable_monitor_gluster_nodes": true,
             },
         })
