@@ -8,8 +8,6 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "real"))
 import bench  # noqa: E402
 
-MIB = b"heketi-rs " * 100 * 1024
-
 
 def say(text):
     print(f"\n== {text}", flush=True)
