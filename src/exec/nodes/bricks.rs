@@ -108,7 +108,11 @@ impl Nodes {
                 .double(format!("/brick_{}/d", brick.id))
                 .arg(&self.settings.fstab)
                 .timeout(5 * MINUTE);
-            self.run_one(host, sed).await?;
+            match self.run_one(host, sed).await {
+                // Sed found no file: it is made by the first brick that gets as far.
+                Err(NodeError::Exit { status: 2, .. }) if !self.exists(host, "-e", &self.settings.fstab).await? => {}
+                other => drop(other?),
+            }
         }
         if let Some(busy) = still_mounted {
             return Err(busy);
@@ -133,11 +137,16 @@ impl Nodes {
             tracing::warn!(host, path, "a folder for mounts holds something and is left: {}", error.report());
             return Ok(());
         }
-        // Words differ between languages; an exit status of 1 does not: there is no such folder.
-        match self.run_one(host, Cmd::new("test").arg("-d").arg(path).timeout(5 * MINUTE).quiet()).await {
-            Err(NodeError::Exit { status: 1, .. }) => Ok(()),
-            Err(gone) if gone.is_transport() => Err(gone),
-            _ => Err(error),
+        if self.exists(host, "-d", path).await? { Err(error) } else { Ok(()) }
+    }
+
+    /// Asks `test` for a file (`-e`) or folder (`-d`). Words differ between languages; an exit status of 1 does not: there
+    /// is none.
+    async fn exists(&self, host: &str, what: &str, path: &str) -> Result<bool, NodeError> {
+        match self.run_one(host, Cmd::new("test").arg(what).arg(path).timeout(5 * MINUTE).quiet()).await {
+            Err(NodeError::Exit { status: 1, .. }) => Ok(false),
+            Err(error) if error.is_transport() => Err(error),
+            _ => Ok(true),
         }
     }
 
@@ -232,5 +241,41 @@ mod reading {
         assert!(is_mounted(listing, "/m/vg_1/brick_1"));
         assert!(!is_mounted(listing, "/m/vg_1/brick_"));
         assert!(!is_mounted(listing, "/m/vg_1"));
+    }
+}
+
+#[cfg(test)]
+mod removing {
+    use std::sync::Arc;
+
+    use super::super::{CommandSettings, Nodes, Reclaimed};
+    use crate::exec::sim::Sim;
+    use crate::ids::{BrickId, DeviceId, NodeId, VolumeId};
+    use crate::topology::{Brick, BrickKind, brick_lv, brick_path, thin_pool};
+    use crate::units::{Gib, Kib};
+
+    #[tokio::test]
+    async fn an_fstab_that_no_brick_has_made_yet_holds_nothing_up() {
+        let settings = CommandSettings { fstab: "/var/lib/heketi/fstab".to_owned(), ..CommandSettings::default() };
+        let nodes = Nodes::new(Arc::new(Sim::new(Gib(10))), settings);
+        let (device, id) = (DeviceId::random(), BrickId::random());
+        nodes.device_setup("m1", device, "/dev/sdb", false).await.unwrap();
+        let brick = Brick {
+            id,
+            volume: VolumeId::random(),
+            device,
+            node: NodeId::random(),
+            path: brick_path(device, id),
+            size: Gib(1).to_kib(),
+            pool_size: Gib(1).to_kib(),
+            pool_metadata_size: Kib(8192),
+            thin_pool: thin_pool(id),
+            lv: brick_lv(id),
+            kind: BrickKind::Normal,
+            pending: None,
+        };
+        assert_eq!(nodes.brick_destroy("m1", &brick).await.unwrap(), Reclaimed::Space);
+        nodes.brick_create("m1", &brick, 0).await.unwrap();
+        assert_eq!(nodes.brick_destroy("m1", &brick).await.unwrap(), Reclaimed::Space);
     }
 }

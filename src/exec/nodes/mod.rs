@@ -143,10 +143,13 @@ fn answer(host: &str, command: &Cmd, what: impl std::fmt::Display) -> NodeError 
     NodeError::Answer { host: host.to_owned(), command: command.line(), what: what.to_string() }
 }
 
-/// LVM says that something does not exist. Only a hint: what counts is what a listing says.
+/// Exit status of LVM's commands when they ran and refused. A missing program, sudo or wrapper has others.
+const LVM_REFUSED: u32 = 5;
+
+/// A listing of LVM's says that something does not exist.
 fn says_missing(error: &NodeError) -> bool {
     match error {
-        NodeError::Exit { stderr, .. } => {
+        NodeError::Exit { status: LVM_REFUSED, stderr, .. } => {
             let stderr = stderr.to_lowercase();
             stderr.contains("not found") || stderr.contains("failed to find")
         }

@@ -337,8 +337,11 @@ impl Host {
             "rmdir" => self.rmdir(words),
             "test" => match words {
                 ["-d", path] if self.dir(&clean(path)).is_some() => Ok(String::new()),
-                ["-d", _] => Err(Failure::new(1, "")),
-                _ => Err(Failure::new(2, "test: only -d <directory> is known here")),
+                ["-e", path] if self.dir(&clean(path)).is_some() || self.tables.contains_key(&clean(path)) => {
+                    Ok(String::new())
+                }
+                ["-d" | "-e", _] => Err(Failure::new(1, "")),
+                _ => Err(Failure::new(2, "test: only -d and -e are known here")),
             },
             "rm" => self.rm(words),
             "chown" => self.chown(words),
