@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Ops;
+use super::bricks::PlacedBrick;
 use crate::exec::NodeError;
 use crate::exec::nodes::{Destroyed, VolumeFacts};
 use crate::ids::ClusterId;
@@ -105,32 +106,85 @@ impl Ops {
         Err(combined(errors, hosts.len()))
     }
 
-    /// What gluster says of a volume. `None` only if no host that answers knows it: one that has been set up anew, or has
-    /// fallen out of the pool, knows nothing, and must not be believed alone.
-    pub(super) async fn volume_facts(&self, hosts: &[String], name: &str) -> Result<Option<VolumeFacts>, NodeError> {
-        let mut errors = Vec::new();
-        for host in hosts {
-            match self.nodes().volume_info(host, name).await {
-                Ok(Some(facts)) => return Ok(Some(facts)),
-                Ok(None) => {}
+    /// That a host does not know a volume, while others do not answer, proves nothing if it knows no other host either: it
+    /// has been set up anew, or has fallen out of the pool.
+    async fn is_believable(&self, host: &str, all: &[String]) -> Result<bool, NodeError> {
+        Ok(all.len() == 1 || self.nodes().has_peers(host).await?)
+    }
+
+    /// Whether the hosts that do not know a volume are enough to say that it is gone, given what the others failed with.
+    async fn is_gone(
+        &self,
+        hosts: &[String],
+        ignorant: &[String],
+        errors: &mut Vec<(String, NodeError)>,
+    ) -> Result<bool, NodeError> {
+        if errors.is_empty() {
+            return Ok(true);
+        }
+        for host in ignorant {
+            match self.is_believable(host, hosts).await {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
                 Err(error) => errors.push((host.clone(), error)),
             }
         }
-        if errors.len() < hosts.len() { Ok(None) } else { Err(combined(errors, hosts.len())) }
+        Ok(false)
+    }
+
+    /// What gluster says of a volume. `None` only if no host that answers knows it, and one of them can be believed.
+    pub(super) async fn volume_facts(&self, hosts: &[String], name: &str) -> Result<Option<VolumeFacts>, NodeError> {
+        let (mut ignorant, mut errors) = (Vec::new(), Vec::new());
+        for host in hosts {
+            match self.nodes().volume_info(host, name).await {
+                Ok(Some(facts)) => return Ok(Some(facts)),
+                Ok(None) => ignorant.push(host.clone()),
+                Err(error) => errors.push((host.clone(), error)),
+            }
+        }
+        if self.is_gone(hosts, &ignorant, &mut errors).await? { Ok(None) } else { Err(combined(errors, hosts.len())) }
     }
 
     /// Makes sure that gluster does not know a volume: see [`Ops::volume_facts`].
     pub(super) async fn volume_remove(&self, hosts: &[String], volume: &Volume) -> Result<(), NodeError> {
-        let mut errors = Vec::new();
+        let (mut ignorant, mut errors) = (Vec::new(), Vec::new());
         for host in hosts {
             match self.nodes().volume_destroy(volume.cluster, host, &volume.name).await {
                 Ok(Destroyed::Now) => return Ok(()),
-                Ok(Destroyed::NotKnown) => {}
+                Ok(Destroyed::NotKnown) => ignorant.push(host.clone()),
                 Err(error) => errors.push((host.clone(), error)),
             }
         }
-        let known = errors.iter().any(|(_, error)| !error.is_transport());
-        if known || errors.len() == hosts.len() { Err(combined(errors, hosts.len())) } else { Ok(()) }
+        // Who refused, or may be at it still, knows the volume.
+        let known = errors.iter().any(|(_, error)| !error.nothing_ran());
+        if !known && self.is_gone(hosts, &ignorant, &mut errors).await? {
+            Ok(())
+        } else {
+            Err(combined(errors, hosts.len()))
+        }
+    }
+
+    /// Removes the gluster volume if it has our bricks: one that had the name before, or was given it since, is not ours to
+    /// delete.
+    pub(super) async fn volume_remove_if_ours(
+        &self,
+        hosts: &[String],
+        volume: &Volume,
+        bricks: &[PlacedBrick],
+    ) -> Result<(), NodeError> {
+        let Some(facts) = self.volume_facts(hosts, &volume.name).await? else { return Ok(()) };
+        // The path alone has the ids of device and brick.
+        let path = |name: &String| name.split_once(':').map(|(_, path)| path.to_owned());
+        let ours = |name: &String| path(name).is_some_and(|path| bricks.iter().any(|placed| placed.brick.path == path));
+        if facts.bricks.iter().any(ours) {
+            self.volume_remove(hosts, volume).await
+        } else {
+            tracing::warn!(
+                volume = volume.name,
+                "gluster has a volume of this name that is not ours; it is left alone"
+            );
+            Ok(())
+        }
     }
 
     /// The first online node, by ascending id, on which glusterd answers.

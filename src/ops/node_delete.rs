@@ -10,6 +10,7 @@ use super::{OpError, Ops};
 use crate::exec::NodeError;
 use crate::ids::{ClusterId, JobId, NodeId, OpId};
 use crate::store::{Outcome, StoreError, Tx};
+use crate::topology::Node;
 
 /// The plan of a node's removal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,12 +53,28 @@ impl Ops {
     }
 }
 
+impl NodeDeletePlan {
+    /// The stored number of such operations.
+    pub const KIND: i64 = 102;
+
+    /// All that are in gluster's pool beside it: those that are going as well are so until they have gone.
+    fn others(&self, ops: &Ops) -> Result<Vec<Node>, StoreError> {
+        let mut others = ops.store().read(|tx| {
+            let mut nodes = tx.nodes(self.cluster)?;
+            nodes.extend(tx.nodes_of_operations(self.cluster, Self::KIND)?);
+            Ok(nodes)
+        })?;
+        others.retain(|node| node.id != self.node);
+        Ok(others)
+    }
+}
+
 #[async_trait]
 impl Stages for NodeDeletePlan {
     async fn exec(&mut self, ops: &Ops, _: OpId) -> Result<(), Failure> {
         // A node that is being added is in the pool, and not seen by us: it could be the only one left to ask.
         self.turn.take(&ops.0.peer_changes, self.cluster).await;
-        let others = ops.store().read(|tx| tx.nodes(self.cluster))?;
+        let others = self.others(ops)?;
         if others.is_empty() {
             return Ok(());
         }
@@ -97,7 +114,7 @@ impl Stages for NodeDeletePlan {
         };
         let refused_before = matches!(cause, Cause::Failed(Failure::Node(error, _)) if !error.is_transport());
         if !refused_before {
-            let others = ops.store().read(|tx| tx.nodes(self.cluster))?;
+            let others = self.others(ops)?;
             let hosts = manage_hosts(&others, None);
             let nodes = ops.nodes();
             if !Ops::try_on_hosts(&hosts, |_| true, |host| nodes.peer_listed(host, &self.storage)).await? {

@@ -59,7 +59,7 @@ impl Plan {
             Self::VolumeDelete(_) => VolumeDeletePlan::KIND,
             Self::VolumeExpand(_) => 3,
             Self::NodeAdd(_) => 101,
-            Self::NodeDelete(_) => 102,
+            Self::NodeDelete(_) => NodeDeletePlan::KIND,
             Self::DeviceAdd(_) => 103,
             Self::DeviceDelete(_) => DeviceDeletePlan::KIND,
         }

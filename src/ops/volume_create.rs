@@ -270,7 +270,7 @@ impl Stages for VolumeCreatePlan {
         if self.bricks.may_be_known_to_gluster() {
             let hosts = manage_hosts(&ops.cluster_nodes(volume.cluster)?, None);
             ops.settle(&hosts, &volume, cause).await?;
-            remove_if_ours(ops, &hosts, &volume, &bricks).await?;
+            ops.volume_remove_if_ours(&hosts, &volume, &bricks).await?;
         }
         self.bricks.unmake(ops, &bricks).await?;
         Ok(Resolution::Undone)
@@ -306,17 +306,5 @@ impl Stages for VolumeCreatePlan {
         self.bricks = NewBricks::new(reserve(tx, op, self.volume, &planned)?);
         self.retries_left = left;
         Ok(true)
-    }
-}
-
-/// Removes the gluster volume if it has our bricks: one that had the name before is not ours to delete.
-async fn remove_if_ours(ops: &Ops, hosts: &[String], volume: &Volume, bricks: &[PlacedBrick]) -> Result<(), NodeError> {
-    let Some(facts) = ops.volume_facts(hosts, &volume.name).await? else { return Ok(()) };
-    let ours = |name: &String| bricks.iter().any(|placed| placed.address().to_string() == *name);
-    if facts.bricks.iter().any(ours) {
-        ops.volume_remove(hosts, volume).await
-    } else {
-        tracing::warn!(volume = volume.name, "gluster has a volume of this name that is not ours; it is left alone");
-        Ok(())
     }
 }

@@ -22,6 +22,12 @@ const DATABASE_VOLUME: &str = "heketidbstorage";
 pub struct VolumeDeletePlan {
     volume: VolumeId,
     bricks: Vec<BrickId>,
+    /// It is not the first attempt.
+    #[serde(skip)]
+    taken_up: bool,
+    /// Gluster knows the volume no more.
+    #[serde(skip)]
+    forgotten: bool,
     #[serde(skip)]
     reclaimed: HashMap<BrickId, Reclaimed>,
 }
@@ -55,7 +61,9 @@ fn build(tx: &Tx<'_>, op: OpId, id: VolumeId) -> Result<VolumeDeletePlan, OpErro
         tx.set_brick_pending(brick.id, Some(op))?;
     }
     let bricks = bricks.into_iter().map(|brick| brick.id).collect();
-    Ok(VolumeDeletePlan { volume: id, bricks, reclaimed: HashMap::new() })
+    // Gluster may have forgotten the volume before, and somebody may have given its name to another.
+    let taken_up = volume.pending.is_some();
+    Ok(VolumeDeletePlan { volume: id, bricks, taken_up, forgotten: false, reclaimed: HashMap::new() })
 }
 
 impl VolumeDeletePlan {
@@ -68,7 +76,12 @@ impl Stages for VolumeDeletePlan {
     async fn exec(&mut self, ops: &Ops, _: OpId) -> Result<(), Failure> {
         let (volume, bricks) = ops.load_volume(self.volume, &self.bricks)?;
         let hosts = manage_hosts(&ops.cluster_nodes(volume.cluster)?, None);
-        ops.volume_remove(&hosts, &volume).await?;
+        if self.taken_up {
+            ops.volume_remove_if_ours(&hosts, &volume, &bricks).await?;
+        } else {
+            ops.volume_remove(&hosts, &volume).await?;
+        }
+        self.forgotten = true;
         self.reclaimed = ops.destroy_bricks(&bricks).await?;
         Ok(())
     }
@@ -81,13 +94,16 @@ impl Stages for VolumeDeletePlan {
 
     async fn resolve(&mut self, ops: &Ops, op: OpId, cause: Cause<'_>) -> Result<Resolution, Failure> {
         let Cause::Failed(_) = cause else {
+            self.taken_up = true;
             self.exec(ops, op).await?;
             return Ok(Resolution::Done);
         };
         let (volume, _) = ops.load_volume(self.volume, &[])?;
         let hosts = manage_hosts(&ops.cluster_nodes(volume.cluster)?, None);
+        ops.settle(&hosts, &volume, cause).await?;
         let facts = ops.volume_facts(&hosts, &volume.name).await?;
-        match facts {
+        // Once bricks have been touched there is no way back, whatever a host says now.
+        match facts.filter(|_| !self.forgotten) {
             // Gluster refused, because of snapshots or a peer that is down. It was stopped for that; its users want it back.
             Some(facts) => {
                 if !facts.started {

@@ -69,6 +69,20 @@ impl Tx<'_> {
         Ok(nodes)
     }
 
+    /// The nodes of a cluster that operations of this kind hold, by ascending id.
+    pub fn nodes_of_operations(&self, cluster: ClusterId, kind: i64) -> Result<Vec<Node>, StoreError> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM nodes
+             WHERE cluster = ?1 AND pending IN (SELECT id FROM operations WHERE kind = ?2) ORDER BY id"
+        ))?;
+        let mut rows = statement.query((cluster, kind))?;
+        let mut nodes = Vec::new();
+        while let Some(row) = rows.next()? {
+            nodes.push(node(row)?);
+        }
+        Ok(nodes)
+    }
+
     /// The first storage host names of a cluster's nodes, by the nodes' ascending ids.
     pub fn storage_hosts(&self, cluster: ClusterId) -> Result<Vec<String>, StoreError> {
         Ok(self.cluster_nodes(cluster)?.nodes.iter().map(|node| node.storage_host().to_owned()).collect())

@@ -537,6 +537,42 @@ fn nodes_that_come_and_go_at_once_stay_in_one_pool() {
 }
 
 #[test]
+fn the_last_two_nodes_leave_each_others_pool() {
+    let world = World::new(1);
+    let first = world.node("m1").unwrap();
+    for device in world.store().read(|tx| tx.devices(first)).unwrap() {
+        world.drop_device(device.id);
+    }
+    world.must(world.add_node("m9"));
+    let second = world.node("m9").unwrap();
+    // Both are planned before either is carried out.
+    let (one, other) = world.run(|ops| async move { tokio::join!(ops.node_delete(first), ops.node_delete(second)) });
+    assert_eq!(world.answer(one.unwrap()), Outcome::Nothing);
+    assert_eq!(world.answer(other.unwrap()), Outcome::Nothing);
+    world.assert_agreed("at the end");
+}
+
+#[test]
+fn a_volume_that_was_given_the_name_of_a_deleted_one_is_left_alone() {
+    let world = World::new(3);
+    let volume = made(&world, REPLICA_3, "v");
+    world.faults.cut_off("m2");
+    failure(world.finish(delete(&world, volume)));
+    // Gluster has forgotten it, bricks are left; somebody makes another one of the name.
+    let gluster = |words: &[&str]| {
+        let output = world.sim.exec("m1", &[&["gluster", "--mode=script", "volume"], words].concat());
+        assert_eq!(output.status, 0, "{}", output.stderr);
+    };
+    assert_eq!(world.sim.exec("m1", &["mkdir", "-p", "/mnt/theirs"]).status, 0);
+    gluster(&["create", "v", "s1:/mnt/theirs/brick", "force"]);
+    world.faults.clear();
+    assert_eq!(world.clean(), 0);
+    assert!(world.sim.dump().contains("volume v "), "{}", world.sim.dump());
+    gluster(&["delete", "v"]);
+    world.assert_agreed("at the end");
+}
+
+#[test]
 fn gluster_is_asked_only_once_it_is_at_rest() {
     // The connection breaks, but glusterd goes on: it holds the lock of the volume, and knows of no change yet.
     for (line, expands) in [("volume create", false), ("add-brick", true)] {

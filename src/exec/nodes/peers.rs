@@ -24,7 +24,11 @@ impl Nodes {
     pub async fn peer_probe(&self, cluster: ClusterId, host: &str, storage: &str) -> Result<Probed, NodeError> {
         let _turn = self.gluster.lock(cluster).await;
         let output = self.run_one(host, self.gluster().args(["peer", "probe", storage])).await?;
-        Ok(if output.stdout.contains("already in peer list") { Probed::WasMember } else { Probed::Joined })
+        Ok(if output.stdout.contains("already in peer list") || output.stdout.contains("localhost not needed") {
+            Probed::WasMember
+        } else {
+            Probed::Joined
+        })
     }
 
     /// Sets the most snapshots of a volume, if the configuration has an opinion.
@@ -42,6 +46,13 @@ impl Nodes {
     pub async fn peer_listed(&self, host: &str, storage: &str) -> Result<bool, NodeError> {
         let output = self.run_one(host, self.gluster().args(["pool", "list"])).await?;
         Ok(output.stdout.split_whitespace().any(|word| word == storage))
+    }
+
+    /// Whether gluster on `host` lists any other node.
+    pub async fn has_peers(&self, host: &str) -> Result<bool, NodeError> {
+        let output = self.run_one(host, self.gluster().args(["pool", "list"])).await?;
+        // A heading, the host itself, and one line for each other.
+        Ok(output.stdout.lines().filter(|line| !line.trim().is_empty()).count() > 2)
     }
 
     /// Removes the node with this storage name from the pool of `host`. One that is no member counts as removed.
