@@ -17,7 +17,11 @@ pub struct Health(Mutex<HashMap<NodeId, (bool, Instant)>>);
 impl Health {
     /// The last check found the node down.
     pub fn is_down(&self, node: NodeId) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&node).is_some_and(|(up, _)| !up)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&node)
+            .is_some_and(|(up, when)| !up && when.elapsed() < KEPT)
     }
 
     fn set(&self, node: NodeId, up: bool) {

@@ -86,8 +86,12 @@ impl Stages for NodeDeletePlan {
             Err(error) => error,
         };
         // A node that is lost for good has to go too. Gluster asks for `force` then, and still refuses while the node
-        // holds bricks of a volume.
-        if !refused.is_transport() && nodes.glusterd_check(&self.manage).await.is_err() {
+        // holds bricks of a volume. One that merely does not let us in may be alive.
+        let lost = || async {
+            let check = nodes.glusterd_check(&self.manage).await;
+            check.is_err_and(|error| error.is_down_or_refused())
+        };
+        if !refused.is_transport() && lost().await {
             let force = |host| nodes.peer_detach_dead(self.cluster, host, &self.storage);
             return Ok(Ops::try_on_hosts(&hosts, NodeError::nothing_ran, force).await?);
         }

@@ -573,6 +573,24 @@ fn a_volume_that_was_given_the_name_of_a_deleted_one_is_left_alone() {
 }
 
 #[test]
+fn another_host_is_asked_only_if_gluster_has_done_nothing_yet() {
+    // The connection to the first host is refused at the first command, or at a later one.
+    for (line, made_elsewhere) in [("volume create", true), ("volume start", false)] {
+        let mut once = settings();
+        once.volume_create_retries = 0;
+        let world = World::with(3, once, 0);
+        world.faults.take_lines();
+        world.faults.add(Rule::line(line, Action::Refuse).nth(1));
+        let outcome = world.finish(create(&world, REPLICA_3, "v"));
+        assert_eq!(matches!(outcome, Outcome::Resource(_)), made_elsewhere, "{line}: {outcome:?}");
+        let lines = world.faults.take_lines();
+        assert_eq!(lines.iter().filter(|(_, ran)| ran.contains("volume create")).count(), 1, "{line}");
+        world.faults.clear();
+        world.assert_agreed(line);
+    }
+}
+
+#[test]
 fn gluster_is_asked_only_once_it_is_at_rest() {
     // The connection breaks, but glusterd goes on: it holds the lock of the volume, and knows of no change yet.
     for (line, expands) in [("volume create", false), ("add-brick", true)] {

@@ -1,6 +1,6 @@
 //! What can go wrong with a node.
 
-use crate::exec::TransportError;
+use crate::exec::{TransportError, TransportErrorKind};
 
 /// A command did not do its work, or its answer makes no sense.
 ///
@@ -64,6 +64,29 @@ impl NodeError {
             Self::Transport(error) => error.nothing_ran(),
             Self::Worded { cause, .. } => cause.nothing_ran(),
             Self::Exit { .. } | Self::Answer { .. } => false,
+        }
+    }
+
+    /// The same failure of a command that followed others: those have run, even if this one has not.
+    #[must_use]
+    pub fn after_others(self) -> Self {
+        match self {
+            Self::Transport(mut error) if error.nothing_ran() => {
+                error.kind = TransportErrorKind::Dropped;
+                Self::Transport(error)
+            }
+            Self::Worded { text, cause } => Self::Worded { text, cause: Box::new(cause.after_others()) },
+            other => other,
+        }
+    }
+
+    /// The node cannot be reached at all, or has answered that the command failed. Neither its key nor ours is in question.
+    pub fn is_down_or_refused(&self) -> bool {
+        match self {
+            Self::Transport(error) => error.kind == TransportErrorKind::Connect,
+            Self::Worded { cause, .. } => cause.is_down_or_refused(),
+            Self::Exit { .. } => true,
+            Self::Answer { .. } => false,
         }
     }
 

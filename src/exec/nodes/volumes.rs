@@ -135,8 +135,13 @@ impl Nodes {
             .args(first.iter().map(BrickAddress::to_string))
             .trailing_blank();
         self.change(host, create).await?;
-        let rest = spec.bricks.get(first.len()..).unwrap_or_default();
-        for bricks in rest.chunks(spec.sets_in_a_command() * first.len().max(1)) {
+        self.complete_volume(host, spec, first.len()).await.map_err(NodeError::after_others)
+    }
+
+    /// The bricks after the first ones, the options, and the start.
+    async fn complete_volume(&self, host: &str, spec: &VolumeSpec, made: usize) -> Result<(), NodeError> {
+        let rest = spec.bricks.get(made..).unwrap_or_default();
+        for bricks in rest.chunks(spec.sets_in_a_command() * made.max(1)) {
             self.change(host, self.add_bricks(&spec.name, bricks)).await?;
         }
         let mut set = self.gluster().args(["volume", "set", &spec.name]);
@@ -159,8 +164,13 @@ impl Nodes {
     pub async fn volume_expand(&self, cluster: ClusterId, host: &str, spec: &VolumeSpec) -> Result<(), NodeError> {
         let _turn = self.gluster.lock(cluster).await;
         let set = spec.durability.bricks_in_set().max(1) as usize;
-        for bricks in spec.bricks.chunks(spec.sets_in_a_command() * set) {
-            self.change(host, self.add_bricks(&spec.name, bricks)).await?;
+        let mut commands =
+            spec.bricks.chunks(spec.sets_in_a_command() * set).map(|bricks| self.add_bricks(&spec.name, bricks));
+        if let Some(first) = commands.next() {
+            self.change(host, first).await?;
+        }
+        for command in commands {
+            self.change(host, command).await.map_err(NodeError::after_others)?;
         }
         Ok(())
     }
