@@ -32,7 +32,7 @@ impl Health {
 }
 
 impl Ops {
-    /// Checks glusterd on all online nodes at once. A node that hangs delays only its own answer.
+    /// Checks glusterd on all online nodes at once. A node that hangs delays its own answer, and the next round.
     pub async fn refresh_health(&self) {
         let nodes = match self.store().read(|tx| tx.all_nodes()) {
             Ok(nodes) => nodes,
