@@ -112,7 +112,7 @@ fn run(connection: &Connection, queue: &Receiver<Change>) {
                 tracing::error!(%error, "the database refused a commit; nothing of it is kept");
                 let text = error.to_string();
                 for answer in waiting {
-                    answer(Err(StoreError::Damaged { table: "(commit)", what: text.clone() }));
+                    answer(Err(StoreError::NotWritten(text.clone())));
                 }
             }
         }
