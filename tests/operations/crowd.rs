@@ -71,8 +71,9 @@ fn crowd(seed: u64, kills: bool) {
     for round in 0..2 {
         for _ in 0..40 {
             let action = match rng.random_range(0..5) {
-                0 => Action::fail(),
-                1 => Action::fail_after(),
+                // Status 1 of `test` would not be a failure but an answer.
+                0 => Action::Fail { status: 5, stderr: "injected failure\n".to_owned() },
+                1 => Action::FailAfter { status: 5, stderr: "injected failure after the work\n".to_owned() },
                 2 => Action::LoseReply,
                 3 => Action::Hang { ran: rng.random() },
                 _ => Action::Refuse,
