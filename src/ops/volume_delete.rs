@@ -93,6 +93,12 @@ impl Stages for VolumeDeletePlan {
     }
 
     async fn resolve(&mut self, ops: &Ops, op: OpId, cause: Cause<'_>) -> Result<Resolution, Failure> {
+        // No node could be asked to forget the volume (bricks have a device): it is as it was, and stays seen.
+        if let Cause::Failed(Failure::Node(error, None)) = cause
+            && error.nothing_ran()
+        {
+            return Ok(Resolution::Undone);
+        }
         let Cause::Failed(_) = cause else {
             self.taken_up = true;
             self.exec(ops, op).await?;

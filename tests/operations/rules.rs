@@ -170,6 +170,21 @@ fn a_delete_whose_bricks_cannot_go_is_failed_and_can_be_taken_up() {
 }
 
 #[test]
+fn a_delete_that_reaches_no_node_changes_nothing() {
+    let world = World::new(3);
+    let volume = made(&world, REPLICA_3, "v");
+    world.faults.add(Rule::every(Action::Refuse));
+    let text = failure(world.finish(delete(&world, volume)));
+    assert!(text.contains("connection refused"), "{text}");
+    assert!(statuses(&world).is_empty());
+    assert_eq!(world.volumes(), [volume]);
+    world.faults.clear();
+    world.assert_agreed("after the first delete");
+    assert_eq!(world.finish(delete(&world, volume)), Outcome::Nothing);
+    world.assert_agreed("at the end");
+}
+
+#[test]
 fn a_delete_that_gluster_refuses_leaves_a_volume_that_works() {
     let world = World::new(3);
     let volume = made(&world, REPLICA_3, "v");
