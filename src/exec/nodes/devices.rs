@@ -192,8 +192,8 @@ impl Nodes {
         if let Err(error) = self.run(host, &commands).await {
             let left = match &error {
                 // What pvcreate refuses was there before, unless the disk has just been wiped.
-                NodeError::Exit { command, .. } if command.contains("vgcreate") => SetupLeft::Ours,
-                NodeError::Exit { command, .. } if destroy && command.contains("pvcreate") => SetupLeft::Ours,
+                NodeError::Exit { command, .. } if command.contains("lvm vgcreate ") => SetupLeft::Ours,
+                NodeError::Exit { command, .. } if destroy && command.contains("lvm pvcreate ") => SetupLeft::Ours,
                 NodeError::Exit { .. } => SetupLeft::Nothing,
                 other if other.nothing_ran() => SetupLeft::Nothing,
                 _ => SetupLeft::Unknown,
