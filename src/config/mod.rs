@@ -84,7 +84,7 @@ pub struct Config {
     /// `refresh_time_monitor_gluster_nodes` (120 s).
     pub health_monitor: JobSettings,
     /// Background cleaner of left-over operations. Keys `glusterfs.disable_background_cleaner` (false; variable
-    /// `HEKETI_DISABLE_BACKGROUND_CLEANER`, exactly `true`), `start_time_background_cleaner` (0: at once) and
+    /// `HEKETI_DISABLE_BACKGROUND_CLEANER`, exactly `true`), `start_time_background_cleaner` (60 s) and
     /// `refresh_time_background_cleaner` (3600 s).
     pub cleaner: JobSettings,
 }

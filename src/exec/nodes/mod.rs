@@ -131,7 +131,7 @@ impl Nodes {
         Cmd::new("gluster")
             .arg("--mode=script")
             .arg(format!("--timeout={timeout}"))
-            .timeout(MINUTE * (1 + (timeout + 1) / 60).max(10))
+            .timeout(MINUTE * (1 + timeout.saturating_add(1) / 60).max(10))
     }
 
     fn autobackup(&self) -> &'static str {
@@ -154,5 +154,21 @@ fn says_missing(error: &NodeError) -> bool {
             stderr.contains("not found") || stderr.contains("failed to find")
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod limits {
+    use super::*;
+    use crate::exec::sim::Sim;
+    use crate::units::Gib;
+
+    #[test]
+    fn a_command_may_take_longer_than_gluster_waits_for_it() {
+        for (timeout, minutes) in [(1, 10), (600, 11), (3600, 61), (u32::MAX, 71_582_789)] {
+            let settings = CommandSettings { gluster_cli_timeout: timeout, ..CommandSettings::default() };
+            let nodes = Nodes::new(Arc::new(Sim::new(Gib(1))), settings);
+            assert_eq!(nodes.gluster().limit(), MINUTE * minutes, "{timeout}");
+        }
     }
 }
