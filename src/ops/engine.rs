@@ -1,6 +1,7 @@
 //! How every operation runs: Build, Exec, Finalize; and after a failure or a crash, Resolve.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::admission::Slot;
 use super::plan::Plan;
@@ -14,6 +15,9 @@ fn stored(plan: &Plan, id: OpId, job: Option<JobId>) -> Result<Operation, StoreE
         serde_json::to_string(plan).map_err(|e| StoreError::Damaged { table: "operations", what: e.to_string() })?;
     Ok(Operation { id, kind: plan.kind(), status: OperationStatus::New, created_at: now(), plan: text, job })
 }
+
+/// Seconds between attempts to store what must not be lost.
+const PATIENCE: [u64; 5] = [1, 2, 4, 8, 16];
 
 /// One operation that this process works on.
 struct Run {
@@ -76,12 +80,12 @@ impl Ops {
 
     /// Leaves an operation to the cleaner, and tells its client why.
     async fn give_up(&self, id: OpId, job: Option<JobId>, text: &str) {
-        let text = text.to_owned();
+        let outcome = Outcome::Error(text.to_owned());
         let stored = self
-            .store_write(move |tx| {
+            .store_patiently(move |tx| {
                 tx.set_operation_status(id, OperationStatus::Failed)?;
                 if let Some(job) = job {
-                    tx.finish_job(job, &Outcome::Error(text), now())?;
+                    tx.finish_job(job, &outcome, now())?;
                 }
                 Ok(())
             })
@@ -89,6 +93,26 @@ impl Ops {
         if let Err(error) = stored {
             tracing::error!(operation = %id, "cannot store that the operation failed: {error}");
         }
+    }
+
+    /// Stores what the nodes have done or what a client waits for. Where the database cannot be written for a moment
+    /// (the disk is full, another program holds the file), it is tried again before it is left to recovery.
+    async fn store_patiently(
+        &self,
+        change: impl Fn(&Tx<'_>) -> Result<(), StoreError> + Send + Sync + 'static,
+    ) -> Result<(), StoreError> {
+        let change = Arc::new(change);
+        for wait in PATIENCE {
+            let attempt = Arc::clone(&change);
+            match self.store().write(move |tx| attempt(tx)).await {
+                Err(error) if error.may_pass() => {
+                    tracing::warn!("{error}; trying again");
+                    tokio::time::sleep(Duration::from_secs(wait)).await;
+                }
+                other => return other,
+            }
+        }
+        self.store().write(move |tx| change(tx)).await
     }
 
     /// The operation that holds something, if it is of this kind and is waiting for the cleaner: a client that asks for
@@ -188,22 +212,25 @@ impl Run {
     async fn finish(self) -> bool {
         let Self { ops, id, job, plan, slot } = self;
         slot.make_room();
+        // Its turn ends with the plan: after the commit.
+        let plan = Arc::new(Mutex::new(plan));
+        let finalizing = Arc::clone(&plan);
         let finalized = ops
-            .store_write(move |tx| {
-                let mut plan = plan;
+            .store_patiently(move |tx| {
+                let mut plan = finalizing.lock().unwrap_or_else(PoisonError::into_inner);
                 let outcome = plan.stages().finalize(tx)?;
                 tx.remove_operation(id)?;
                 if let Some(job) = job {
                     tx.finish_job(job, &outcome, now())?;
                 }
-                // Its turn ends with the plan: after the commit.
-                Ok(plan)
+                Ok(())
             })
             .await;
         if let Err(error) = &finalized {
             tracing::error!(operation = %id, "the nodes have done their work, but the database has not: {error}");
             ops.give_up(id, job, &error.to_string()).await;
         }
+        drop(plan);
         finalized.is_ok()
     }
 

@@ -60,10 +60,11 @@ pub enum Cause<'a> {
 }
 
 impl Cause<'_> {
-    /// A command may still be at work on a node.
+    /// A command may still be at work on a node. One that gluster's own program gave up waiting for ends with a status
+    /// like any other, while glusterd goes on with it.
     pub fn is_uncertain(&self) -> bool {
         match self {
-            Self::Failed(Failure::Node(error, _)) => error.is_transport() && !error.nothing_ran(),
+            Self::Failed(Failure::Node(error, _)) => !error.nothing_ran(),
             Self::Failed(_) => false,
             Self::Lost => true,
         }

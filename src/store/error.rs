@@ -54,6 +54,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The same change may succeed a little later: the disk is full, or another program holds the file.
+    pub fn may_pass(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure};
+        match self {
+            Self::NotWritten(_) => true,
+            Self::Sql(error) => error
+                .sqlite_error_code()
+                .is_some_and(|code| matches!(code, DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure)),
+            _ => false,
+        }
+    }
+
     pub(super) fn damaged(table: &'static str, what: impl std::fmt::Display) -> Self {
         Self::Damaged { table, what: what.to_string() }
     }

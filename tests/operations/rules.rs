@@ -11,7 +11,7 @@ use heketi::units::{Gib, Kib};
 
 use crate::cases::*;
 use crate::cuts::repair;
-use crate::world::{BOUND, World, device_request, settings, settled};
+use crate::world::{BOUND, World, device_request, node_request, settings, settled};
 
 fn create(world: &World, shape: Shape, name: &str) -> Result<JobId, OpError> {
     let request = shape.request(name);
@@ -745,5 +745,82 @@ fn a_database_that_refuses_the_last_step_leaves_the_operation_to_the_cleaner() {
     assert_eq!(statuses(&world), [OperationStatus::Failed]);
     world.kill_and_tamper("DROP TRIGGER refuse");
     assert_eq!(world.clean(), 0);
+    world.assert_agreed("at the end");
+}
+
+#[test]
+fn nodes_that_go_at_once_leave_the_pool_of_each_other() {
+    let world = World::new(3);
+    let flags = ClusterFlags { file: true, block: false };
+    let cluster = world.run(|ops| async move { ops.cluster_create(flags).await.unwrap().id });
+    for host in ["m7", "m8", "m9"] {
+        let request = node_request(cluster, host);
+        world.must(world.run(|ops| async move { ops.node_add(request).await }));
+    }
+    let nodes = world.store().read(|tx| tx.nodes(cluster)).unwrap();
+    let remove = |node: NodeId| world.run(|ops| async move { ops.node_delete(node).await });
+    // While the first one goes, the others are told to go too, and wait for their turn.
+    let (first, gate) = frozen(&world, "peer detach", || remove(nodes[0].id));
+    let jobs = [first, remove(nodes[1].id).unwrap(), remove(nodes[2].id).unwrap()];
+    gate.open();
+    for job in jobs {
+        assert_eq!(world.answer(job), Outcome::Nothing);
+    }
+    for host in ["m7", "m8", "m9"] {
+        let pool = world.sim.exec(host, &["gluster", "pool", "list"]).stdout;
+        assert!(!pool.contains("s7") && !pool.contains("s8") && !pool.contains("s9"), "{host}: {pool}");
+    }
+}
+
+#[test]
+fn what_gluster_says_of_a_failed_change_is_believed_only_once_it_is_at_rest() {
+    // Gluster's program gives up waiting, and ends with a status like any other; glusterd goes on.
+    let world = World::new(3);
+    let order = |world: &World| {
+        let lines = world.faults.take_lines();
+        let at = |part: &str| lines.iter().rposition(|(_, line)| line.contains(part));
+        (at("volume status"), at("volume info"))
+    };
+    world.faults.add(Rule::line("volume create", Action::fail()).nth(1));
+    world.faults.take_lines();
+    world.must(create(&world, NONE, "v"));
+    let (settled, asked) = order(&world);
+    assert!(settled.is_some() && settled < asked, "create: {settled:?} {asked:?}");
+
+    let volume = world.volumes()[0];
+    world.faults.add(Rule::line("add-brick", Action::fail()).nth(1));
+    failure(world.finish(expand(&world, volume, 2)));
+    let (settled, asked) = order(&world);
+    assert!(settled.is_some() && settled < asked, "expand: {settled:?} {asked:?}");
+
+    for action in [Action::fail(), Action::Hang { ran: false }] {
+        world.faults.clear();
+        world.faults.add(Rule::line("volume delete", action));
+        failure(world.finish(delete(&world, volume)));
+        let (settled, asked) = order(&world);
+        assert!(settled.is_some() && settled < asked, "delete: {settled:?} {asked:?}");
+        assert_eq!(world.volumes(), [volume]);
+    }
+    world.faults.clear();
+    world.assert_agreed("at the end");
+}
+
+#[test]
+fn what_is_done_is_not_lost_when_the_file_cannot_be_written_for_a_moment() {
+    let world = World::new(3);
+    let gate = Gate::new();
+    world.faults.add(Rule::line("volume start", Action::FreezeReply(gate.clone())).nth(1));
+    let job = create(&world, NONE, "v").unwrap();
+    world.run(|_| async { tokio::time::timeout(BOUND, gate.frozen()).await.unwrap() });
+    let held = world.hold_file();
+    gate.open();
+    // By the end of the second refusal, Finalize has been refused too: it came to the writer during the first.
+    for _ in 0..2 {
+        let flags = ClusterFlags { file: true, block: false };
+        assert!(world.run(|ops| async move { ops.cluster_create(flags).await }).is_err());
+    }
+    drop(held);
+    assert!(matches!(world.answer(job), Outcome::Resource(_)));
+    assert_eq!(world.volumes().len(), 1);
     world.assert_agreed("at the end");
 }

@@ -145,6 +145,13 @@ impl World {
         self.start();
     }
 
+    /// Keeps the server from writing its file, until this is dropped.
+    pub fn hold_file(&self) -> rusqlite::Connection {
+        let other = rusqlite::Connection::open(self.folder.path().join("heketi.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        other
+    }
+
     /// What a job came to.
     pub fn answer(&self, job: JobId) -> Outcome {
         self.run(|ops| async move { settled(&ops, job).await })
