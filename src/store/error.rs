@@ -34,6 +34,9 @@ pub enum StoreError {
     /// SQLite refused a statement.
     #[error("database error: {0}")]
     Sql(#[from] rusqlite::Error),
+    /// A change could not be brought to the disk; nothing of it is kept.
+    #[error("the database cannot be written: {0}")]
+    NotWritten(String),
     /// The schema could not be brought up to date.
     #[error("cannot bring the database up to date: {0}")]
     Migrate(#[from] rusqlite_migration::Error),

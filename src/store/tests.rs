@@ -150,3 +150,29 @@ fn the_file_is_its_owners_alone() {
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.file_name());
     }
 }
+
+#[tokio::test]
+async fn a_full_disk_is_called_so_and_is_no_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&folder.path().join("heketi.db")).unwrap();
+    let most = |pages: i64| {
+        store.write::<_, StoreError, _>(move |tx| {
+            tx.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+            Ok(())
+        })
+    };
+    most(40).await.unwrap();
+    let mut kept = 0;
+    let error = loop {
+        assert!(kept < 100_000, "the file has no limit");
+        match store.write(add_one).await {
+            Ok(()) => kept += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.to_string(), "database error: database or disk is full");
+    assert_eq!(count(&store), kept);
+    most(1000).await.unwrap();
+    store.write(add_one).await.unwrap();
+    assert_eq!(count(&store), kept + 1);
+}

@@ -81,7 +81,7 @@ impl Drop for Writer {
 fn run(connection: &Connection, queue: &Receiver<Change>) {
     while let Ok(first) = queue.recv() {
         let mut waiting = Vec::new();
-        let mut failed = connection.execute_batch("BEGIN IMMEDIATE").err();
+        let mut failed = connection.execute_batch("BEGIN IMMEDIATE").err().map(|error| error.to_string());
         let mut next = Some(first);
         while let Some(change) = next.take() {
             if failed.is_none() {
@@ -101,7 +101,7 @@ fn run(connection: &Connection, queue: &Receiver<Change>) {
             }
         }
         let committed = match failed {
-            None => connection.execute_batch("COMMIT"),
+            None => connection.execute_batch("COMMIT").map_err(|error| error.to_string()),
             Some(error) => Err(error),
         };
         match committed {
@@ -109,28 +109,35 @@ fn run(connection: &Connection, queue: &Receiver<Change>) {
             Err(error) => {
                 // A transaction may already be gone (disk full rolls back by itself).
                 let _ = connection.execute_batch("ROLLBACK");
-                tracing::error!(%error, "the database refused a commit; nothing of it is kept");
-                let text = error.to_string();
+                tracing::error!("the database refused a commit, nothing of it is kept: {error}");
                 for answer in waiting {
-                    answer(Err(StoreError::NotWritten(text.clone())));
+                    answer(Err(StoreError::NotWritten(error.clone())));
                 }
             }
         }
     }
 }
 
-type NotRun = (rusqlite::Error, Option<Answer>);
+/// Why the transaction cannot go on, and who else has to be told.
+type Broken = (String, Option<Answer>);
 
-fn run_one(connection: &Connection, change: Change) -> Result<Answer, NotRun> {
-    let early = |error| (error, None);
-    connection.prepare_cached("SAVEPOINT change").and_then(|mut s| s.execute([])).map_err(early)?;
+fn run_one(connection: &Connection, change: Change) -> Result<Answer, Broken> {
+    let run = |sql| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+    run("SAVEPOINT change").map_err(|error| (error.to_string(), None))?;
     let (keep, answer) = change(connection);
-    let end = if keep { "RELEASE change" } else { "ROLLBACK TO change" };
-    let ended = connection.prepare_cached(end).and_then(|mut s| s.execute([])).and_then(|_| {
-        if keep { Ok(0) } else { connection.prepare_cached("RELEASE change").and_then(|mut s| s.execute([])) }
-    });
-    match ended {
+    if keep {
+        return match run("RELEASE change") {
+            Ok(_) => Ok(answer),
+            Err(error) => Err((error.to_string(), Some(answer))),
+        };
+    }
+    if connection.is_autocommit() {
+        // SQLite has ended the transaction by itself, because of this change, whose own error says why.
+        answer(Ok(()));
+        return Err(("the disk is full or cannot be written".to_owned(), None));
+    }
+    match run("ROLLBACK TO change").and_then(|_| run("RELEASE change")) {
         Ok(_) => Ok(answer),
-        Err(error) => Err((error, Some(answer))),
+        Err(error) => Err((error.to_string(), Some(answer))),
     }
 }
