@@ -176,3 +176,19 @@ async fn a_full_disk_is_called_so_and_is_no_end() {
     store.write(add_one).await.unwrap();
     assert_eq!(count(&store), kept + 1);
 }
+
+#[tokio::test]
+async fn a_file_that_somebody_holds_is_called_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("heketi.db");
+    let (store, _) = Store::open(&path).unwrap();
+    let hurry = |tx: &super::Tx<'_>| Ok::<_, StoreError>(tx.connection.busy_timeout(std::time::Duration::ZERO)?);
+    store.write(hurry).await.unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = store.write(add_one).await.unwrap_err();
+    assert_eq!(error.to_string(), "the database cannot be written: database is locked");
+    other.execute_batch("ROLLBACK").unwrap();
+    store.write(add_one).await.unwrap();
+    assert_eq!(count(&store), 1);
+}

@@ -16,8 +16,8 @@ const GROUP: usize = 64;
 
 /// Tells the waiting caller, once it is known whether the commit succeeded.
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// Runs one change inside the open transaction; says whether to keep it.
-type Change = Box<dyn FnOnce(&Connection) -> (bool, Answer) + Send>;
+/// Runs one change inside the open transaction, or learns why there is none; says whether to keep it.
+type Change = Box<dyn FnOnce(Result<&Connection, String>) -> (bool, Answer) + Send>;
 
 pub(super) struct Writer {
     changes: Option<Sender<Change>>,
@@ -49,8 +49,11 @@ impl Writer {
         let (tell, told) = oneshot::channel();
         let seen = Arc::clone(&self.seen);
         let boxed: Change = Box::new(move |connection| {
-            let result = catch_unwind(AssertUnwindSafe(|| change(&Tx { connection, seen: &seen })))
-                .unwrap_or_else(|_| Err(StoreError::Panicked.into()));
+            let result = match connection {
+                Ok(connection) => catch_unwind(AssertUnwindSafe(|| change(&Tx { connection, seen: &seen })))
+                    .unwrap_or_else(|_| Err(StoreError::Panicked.into())),
+                Err(why) => Err(StoreError::NotWritten(why).into()),
+            };
             let keep = result.is_ok();
             let answer: Answer = Box::new(move |committed| {
                 // Nobody waits any more when the caller's task was dropped; the change stands all the same.
@@ -84,17 +87,15 @@ fn run(connection: &Connection, queue: &Receiver<Change>) {
         let mut failed = connection.execute_batch("BEGIN IMMEDIATE").err().map(|error| error.to_string());
         let mut next = Some(first);
         while let Some(change) = next.take() {
-            if failed.is_none() {
-                match run_one(connection, change) {
+            match &failed {
+                None => match run_one(connection, change) {
                     Ok(answer) => waiting.push(answer),
                     Err((error, answer)) => {
                         waiting.extend(answer);
                         failed = Some(error);
                     }
-                }
-            } else {
-                // Not run: dropping it tells its caller that the database is closed to it.
-                drop(change);
+                },
+                Some(error) => refuse(change, error),
             }
             if waiting.len() < GROUP && failed.is_none() {
                 next = queue.try_recv().ok();
@@ -123,8 +124,12 @@ type Broken = (String, Option<Answer>);
 
 fn run_one(connection: &Connection, change: Change) -> Result<Answer, Broken> {
     let run = |sql| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
-    run("SAVEPOINT change").map_err(|error| (error.to_string(), None))?;
-    let (keep, answer) = change(connection);
+    if let Err(error) = run("SAVEPOINT change") {
+        let error = error.to_string();
+        refuse(change, &error);
+        return Err((error, None));
+    }
+    let (keep, answer) = change(Ok(connection));
     if keep {
         return match run("RELEASE change") {
             Ok(_) => Ok(answer),
@@ -140,4 +145,10 @@ fn run_one(connection: &Connection, change: Change) -> Result<Answer, Broken> {
         Ok(_) => Ok(answer),
         Err(error) => Err((error.to_string(), Some(answer))),
     }
+}
+
+/// Does not run a change, and says why.
+fn refuse(change: Change, why: &str) {
+    let (_, answer) = change(Err(why.to_owned()));
+    answer(Ok(()));
 }
