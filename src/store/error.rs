@@ -28,9 +28,6 @@ pub enum StoreError {
     /// Another process uses the file.
     #[error("the database {0} is in use by another heketi server")]
     InUse(PathBuf),
-    /// SQLite refused a commit: nothing of it is kept. A full disk, mostly.
-    #[error("the database cannot be written: {0}")]
-    NotWritten(String),
     /// SQLite refused a statement.
     #[error("database error: {0}")]
     Sql(#[from] rusqlite::Error),
