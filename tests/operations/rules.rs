@@ -552,22 +552,6 @@ fn nodes_that_come_and_go_at_once_stay_in_one_pool() {
 }
 
 #[test]
-fn the_last_two_nodes_leave_each_others_pool() {
-    let world = World::new(1);
-    let first = world.node("m1").unwrap();
-    for device in world.store().read(|tx| tx.devices(first)).unwrap() {
-        world.drop_device(device.id);
-    }
-    world.must(world.add_node("m9"));
-    let second = world.node("m9").unwrap();
-    // Both are planned before either is carried out.
-    let (one, other) = world.run(|ops| async move { tokio::join!(ops.node_delete(first), ops.node_delete(second)) });
-    assert_eq!(world.answer(one.unwrap()), Outcome::Nothing);
-    assert_eq!(world.answer(other.unwrap()), Outcome::Nothing);
-    world.assert_agreed("at the end");
-}
-
-#[test]
 fn a_volume_that_was_given_the_name_of_a_deleted_one_is_left_alone() {
     let world = World::new(3);
     let volume = made(&world, REPLICA_3, "v");
